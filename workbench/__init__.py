@@ -1,0 +1,22 @@
+"""A notebook-driven workbench that makes voice AI fast, and proves it.
+
+Nothing heavy happens at import: ``workbench.load`` pulls in torch when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.engines.load import load as load
+
+__all__ = ["__version__", "load"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load":
+        from workbench.engines.load import load
+
+        return load
+    raise AttributeError(f"module 'workbench' has no attribute {name!r}")

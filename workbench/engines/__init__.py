@@ -1,0 +1,1 @@
+"""Engines: text in, audio out (and the reverse), behind small protocols."""

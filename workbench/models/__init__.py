@@ -1,0 +1,1 @@
+"""Networks in pure torch: shapes in every docstring, weights from safetensors, no policy."""
