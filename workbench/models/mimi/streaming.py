@@ -1,0 +1,287 @@
+"""Exact streaming of Mimi: chunks in, chunks out, their concatenation equal to the offline pass.
+
+transformers' ``MimiModel`` supplies configuration and weights (shared, not copied). Every
+causal convolution, transposed convolution and attention window keeps its state in static
+buffers that are updated in place, without a look at any value on the host, so that a one-frame
+step can be captured in a CUDA graph or compiled. Method: streaming as in Kyutai's Moshi
+(Défossez et al., arXiv 2410.00037), where Mimi is causal throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from workbench.errors import InputError
+from workbench.models.mimi.attention import WindowedTransformer
+from workbench.models.mimi.convolution import (
+    StreamingConv,
+    StreamingConvTranspose,
+    streaming_layers,
+)
+from workbench.models.mimi.quantizer import Codebooks
+from workbench.models.mimi.state import StateBank
+
+if TYPE_CHECKING:
+    from transformers import MimiModel
+
+Rows = Tensor | Sequence[int] | None
+
+
+class MimiDecoderStream:
+    """Decodes ``batch_size`` streams of codes to sound, each at its own position.
+
+    ``step`` takes any number of frames and checks its input; ``frame`` is the bare one-frame step
+    on tensors. Chunks longer than ``max_step_frames`` run in pieces of that length.
+    """
+
+    def __init__(self, codec: MimiModel, batch_size: int = 1, max_step_frames: int = 8) -> None:
+        _check_sizes(codec, batch_size, max_step_frames)
+        upsample, transformer, seanet = _decoder_parts(codec)
+        self.batch_size = batch_size
+        self.max_step_frames = max_step_frames
+        self.device, self.dtype = codec.device, codec.dtype
+        self.codebooks = Codebooks(codec.quantizer)
+        self.num_quantizers = self.codebooks.count
+        self._bank = StateBank(batch_size)
+        self._upsample = StreamingConvTranspose(upsample, self._bank)
+        self._transformer = WindowedTransformer(
+            transformer,
+            batch_size,
+            max_step_frames * self._upsample.stride,
+            self.device,
+            self.dtype,
+        )
+        self._layers = streaming_layers(seanet.layers, self._bank)
+        self._bank.allocate(self.device, self.dtype)
+        self.frame_samples = self._upsample.stride * prod(codec.config.upsampling_ratios)
+
+    def step(self, codes: Tensor, active: Tensor | None = None, check: bool = True) -> Tensor:
+        """Sound ``[B, T * frame_samples]`` of the next codes ``[B, K, T]``, T >= 1.
+
+        K may be less than the codec's codebooks. Rows where ``active`` ``[B]`` is false keep their
+        state and give silence. ``check=False`` skips the check of the codes' range, which waits
+        for the device.
+        """
+        self._check(codes, active, check)
+        pieces = [self._advance(piece, active) for piece in codes.split(self.max_step_frames, -1)]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
+
+    def frame(self, codes: Tensor, active: Tensor | None = None) -> Tensor:
+        """Sound ``[B, frame_samples]`` of one frame of codes ``[B, K]`` on the codec's device.
+
+        Unchecked; tensors in, tensors out, nothing is read on the host.
+        """
+        return self._advance(codes[:, :, None], active)
+
+    @torch.no_grad()
+    def reset(self, rows: Rows = None) -> None:
+        """Starts rows anew: all, a mask ``[B]`` (bool) or indices."""
+        mask = _row_mask(rows, self.batch_size, self.device)
+        self._bank.reset(mask)
+        self._transformer.reset(mask)
+
+    @torch.no_grad()
+    def _advance(self, codes: Tensor, active: Tensor | None) -> Tensor:
+        before = None if active is None else self._bank.flat.clone()
+        x = self.codebooks.decode(codes).transpose(1, 2)  # [B, C, T]
+        x = self._upsample(x).transpose(1, 2)  # [B, 2 T, C]
+        x = self._transformer(x, active).transpose(1, 2)
+        for layer in self._layers:
+            x = layer(x)
+        pcm = x[:, 0]
+        if active is None or before is None:
+            return pcm
+        self._bank.restore(before, active)
+        return torch.where(active[:, None], pcm, 0)
+
+    def _check(self, codes: Tensor, active: Tensor | None, check: bool) -> None:
+        if codes.dtype != torch.int64 or codes.ndim != 3:
+            raise InputError(
+                f"codes of shape {list(codes.shape)} and type {codes.dtype}",
+                "pass codes [B, K, T] of type int64",
+            )
+        batch, count, length = codes.shape
+        if batch != self.batch_size:
+            raise InputError(
+                f"codes of {batch} rows for a stream of {self.batch_size}",
+                "pass one row per stream, and `active` where some have nothing to decode",
+            )
+        if not 1 <= count <= self.num_quantizers or length < 1:
+            raise InputError(
+                f"codes of {count} codebooks and {length} frames",
+                f"pass 1 to {self.num_quantizers} codebooks and at least one frame",
+            )
+        _check_active(active, self.batch_size)
+        if check and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebooks.size:
+            raise InputError(
+                f"codes from {int(codes.min())} to {int(codes.max())}",
+                f"pass codes from 0 to {self.codebooks.size - 1}; "
+                "special codes (end of audio, padding) can't be decoded",
+            )
+
+
+class MimiEncoderStream:
+    """Encodes ``batch_size`` streams of sound to codes, one frame per ``frame_samples`` samples.
+
+    Samples that don't fill a frame wait for the next ``step``, or for ``flush``. Where rows come
+    and go one by one (``active``, ``reset`` of some rows), feed whole frames.
+    """
+
+    def __init__(
+        self,
+        codec: MimiModel,
+        batch_size: int = 1,
+        num_quantizers: int | None = None,
+        max_step_frames: int = 8,
+    ) -> None:
+        _check_sizes(codec, batch_size, max_step_frames)
+        downsample, transformer, seanet = _encoder_parts(codec)
+        self.batch_size = batch_size
+        self.max_step_frames = max_step_frames
+        self.device, self.dtype = codec.device, codec.dtype
+        self.codebooks = Codebooks(codec.quantizer)
+        self.num_quantizers = self.codebooks.count if num_quantizers is None else num_quantizers
+        if not self.codebooks.semantic <= self.num_quantizers <= self.codebooks.count:
+            raise InputError(
+                f"{num_quantizers} codebooks",
+                f"ask for {self.codebooks.semantic} to {self.codebooks.count}",
+            )
+        self._bank = StateBank(batch_size)
+        self._layers = streaming_layers(seanet.layers, self._bank)
+        self._downsample = StreamingConv(downsample, self._bank)
+        self._transformer = WindowedTransformer(
+            transformer,
+            batch_size,
+            max_step_frames * self._downsample.stride,
+            self.device,
+            self.dtype,
+        )
+        self._bank.allocate(self.device, self.dtype)
+        self.frame_samples = self._downsample.stride * prod(codec.config.upsampling_ratios)
+        self._waiting = torch.zeros(batch_size, 0, device=self.device, dtype=self.dtype)
+
+    @property
+    def waiting_samples(self) -> int:
+        """Samples of each row that don't fill a frame yet."""
+        return self._waiting.shape[1]
+
+    def step(self, pcm: Tensor, active: Tensor | None = None) -> Tensor:
+        """Codes ``[B, K, F]`` (F >= 0) of the frames that ``pcm`` ``[B, N]``, N >= 0, completes."""
+        self._check(pcm, active)
+        pcm = torch.cat((self._waiting, pcm), dim=1) if self.waiting_samples else pcm
+        whole = pcm.shape[1] // self.frame_samples * self.frame_samples
+        self._waiting = pcm[:, whole:].clone()
+        pieces = [
+            self._advance(piece, active)
+            for piece in pcm[:, :whole].split(self.max_step_frames * self.frame_samples, 1)
+            if piece.shape[1]
+        ]
+        return torch.cat(pieces, dim=-1) if pieces else self._no_codes()
+
+    def flush(self) -> Tensor:
+        """Codes ``[B, K, 0 or 1]`` of the samples that wait, padded as offline; then starts anew."""
+        codes = (
+            self._advance(self._waiting, final=True) if self.waiting_samples else self._no_codes()
+        )
+        self.reset()
+        return codes
+
+    @torch.no_grad()
+    def reset(self, rows: Rows = None) -> None:
+        """Starts rows anew: all, a mask ``[B]`` (bool) or indices; some only between frames."""
+        if rows is None:
+            self._waiting = self._waiting[:, :0]
+        elif self.waiting_samples:
+            raise InputError(
+                f"a reset of some rows while {self.waiting_samples} samples wait for their frame",
+                f"feed whole frames of {self.frame_samples} samples, or reset all rows",
+            )
+        mask = _row_mask(rows, self.batch_size, self.device)
+        self._bank.reset(mask)
+        self._transformer.reset(mask)
+
+    @torch.no_grad()
+    def _advance(self, pcm: Tensor, active: Tensor | None = None, final: bool = False) -> Tensor:
+        before = None if active is None else self._bank.flat.clone()
+        x = pcm[:, None]
+        for layer in self._layers:
+            x = layer(x, final=True) if final and isinstance(layer, StreamingConv) else layer(x)
+        x = self._transformer(x.transpose(1, 2), active).transpose(1, 2)
+        x = self._downsample(x, final)
+        if active is not None and before is not None:
+            self._bank.restore(before, active)
+        return self.codebooks.encode(x.transpose(1, 2), self.num_quantizers)
+
+    def _no_codes(self) -> Tensor:
+        shape = (self.batch_size, self.num_quantizers, 0)
+        return torch.zeros(shape, dtype=torch.int64, device=self.device)
+
+    def _check(self, pcm: Tensor, active: Tensor | None) -> None:
+        if pcm.ndim != 2 or pcm.shape[0] != self.batch_size or pcm.dtype != self.dtype:
+            raise InputError(
+                f"sound of shape {list(pcm.shape)} and type {pcm.dtype}",
+                f"pass samples [{self.batch_size}, N] of type {self.dtype}",
+            )
+        _check_active(active, self.batch_size)
+        if active is not None and (self.waiting_samples or pcm.shape[1] % self.frame_samples):
+            raise InputError(
+                "a partial frame while only some rows are active",
+                f"feed whole frames of {self.frame_samples} samples",
+            )
+
+
+def _decoder_parts(codec: MimiModel) -> tuple[nn.Module, nn.Module, nn.Module]:
+    """Upsampling, transformer and SEANet of a codec, in either layout of transformers 5."""
+    half = codec.decoder
+    if hasattr(half, "decoder_seanet"):
+        return half.upsample, half.decoder_transformer, half.decoder_seanet
+    return codec.upsample, codec.decoder_transformer, half
+
+
+def _encoder_parts(codec: MimiModel) -> tuple[nn.Module, nn.Module, nn.Module]:
+    """Downsampling, transformer and SEANet of a codec, in either layout of transformers 5."""
+    half = codec.encoder
+    if hasattr(half, "encoder_seanet"):
+        return half.downsample, half.encoder_transformer, half.encoder_seanet
+    return codec.downsample, codec.encoder_transformer, half
+
+
+def _check_sizes(codec: MimiModel, batch_size: int, max_step_frames: int) -> None:
+    if batch_size < 1 or max_step_frames < 1:
+        raise InputError(
+            f"{batch_size} streams with chunks of up to {max_step_frames} frames",
+            "both must be at least 1",
+        )
+    if codec.config.audio_channels != 1:
+        raise InputError(
+            f"a codec of {codec.config.audio_channels} channels",
+            "streams are mono: use a mono codec",
+        )
+
+
+def _check_active(active: Tensor | None, batch_size: int) -> None:
+    if active is not None and (active.dtype != torch.bool or active.shape != (batch_size,)):
+        raise InputError(
+            f"an active mask of shape {list(active.shape)} and type {active.dtype}",
+            f"pass a bool tensor [{batch_size}]",
+        )
+
+
+def _row_mask(rows: Rows, batch_size: int, device: torch.device) -> Tensor:
+    """``rows`` as a mask ``[B]``: None means all."""
+    if rows is None:
+        return torch.ones(batch_size, dtype=torch.bool, device=device)
+    rows = torch.as_tensor(rows, device=device)
+    if rows.dtype == torch.bool:
+        _check_active(rows, batch_size)
+        return rows
+    if rows.ndim != 1 or (len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < batch_size):
+        raise InputError(f"rows {rows.tolist()}", f"pass indices from 0 to {batch_size - 1}")
+    mask = torch.zeros(batch_size, dtype=torch.bool, device=device)
+    mask[rows.long()] = True
+    return mask
