@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -103,7 +104,7 @@ def interleaved(
 
     So that drift (clocks, other load) hits all arms alike and sample i of all arms is a pair. An
     arm returns its own measurement, such as a time (``timed``) or a speech. Garbage is collected
-    before each call and not during it. ``wrap`` sees the rounds pass, for a progress bar.
+    between rounds and never during a call. ``wrap`` sees the rounds pass, for a progress bar.
     """
     if not arms or trials < 1:
         raise InputError(f"{trials} trials of {len(arms)} arms", "pass at least one of each")
@@ -112,8 +113,9 @@ def interleaved(
     shuffle = random.Random(seed).shuffle
     for _ in wrap(range(trials)):
         shuffle(order)
-        for name in order:
-            results[name].append(without_gc(arms[name]))
+        with collector_at_rest():
+            for name in order:
+                results[name].append(arms[name]())
     return results
 
 
@@ -128,13 +130,14 @@ def timed(call: Callable[[], Any]) -> Callable[[], float]:
     return arm
 
 
-def without_gc(call: Callable[[], T]) -> T:
-    """Calls with the garbage collector run before and switched off during the call."""
+@contextlib.contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """Collects garbage now and keeps the collector off until the block ends."""
     was_enabled = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
-        return call()
+        yield
     finally:
         if was_enabled:
             gc.enable()
