@@ -1,4 +1,4 @@
-"""Where the shipped data and notebooks lie: at the checkout's root, or inside an installed wheel."""
+"""Where the shipped data and notebooks lie: in the checkout, or inside an installed wheel."""
 
 from __future__ import annotations
 

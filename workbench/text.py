@@ -40,3 +40,29 @@ def checked(text: str) -> str:
 def sentences(text: str) -> list[str]:
     """``text`` cut after sentence-ending punctuation; never empty for a checked text."""
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
+
+
+def segments(text: str, chars: int) -> list[str]:
+    """``text`` in parts of at most ``chars`` characters: whole sentences where they fit.
+
+    A longer sentence is cut after a comma, else between words; a longer word stays whole.
+    """
+    pieces: list[str] = []
+    for sentence in sentences(text):
+        pieces += [sentence] if len(sentence) <= chars else _clauses(sentence, chars)
+    parts: list[str] = []
+    for piece in pieces:
+        if parts and len(parts[-1]) + 1 + len(piece) <= chars:
+            parts[-1] += f" {piece}"
+        else:
+            parts.append(piece)
+    # A part without a letter or digit (a stray quote, say) has nothing to speak.
+    return [part for part in parts if any(character.isalnum() for character in part)]
+
+
+def _clauses(sentence: str, chars: int) -> list[str]:
+    """A long sentence cut after its commas, and between words where that isn't enough."""
+    pieces: list[str] = []
+    for clause in re.split(r"(?<=[,;:])\s+", sentence):
+        pieces += [clause] if len(clause) <= chars else clause.split()
+    return pieces

@@ -44,7 +44,7 @@ class Speech(Audio):
 
     text: str
     voice: int
-    seed: int | None
+    seed: int
     codes: np.ndarray
     ended: Ended
     generation_ms: float
@@ -100,7 +100,7 @@ class Synthesizer(Protocol):
     """Text in, speech out.
 
     Greedy decoding is ``temperature=0``; ``None`` takes the checkpoint's own settings. A given
-    ``seed`` gives the same speech again, streamed or not.
+    ``seed`` gives the same speech again, streamed or not; without one a seed is drawn and told.
     """
 
     name: str

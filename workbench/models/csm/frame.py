@@ -54,9 +54,7 @@ class FrameStep:
         self._depth_heads = model.depth_decoder.codebooks_head.weight  # [K-1, H, V]
         self._offsets = model.backbone_model.embed_tokens.audio_tokens_offsets  # [K]
         self._vocabulary: int = config.vocab_size
-        self.positions = torch.zeros(
-            batch_size, dtype=torch.int64, device=self._head.weight.device
-        )
+        self.positions = torch.zeros(batch_size, dtype=torch.int64, device=self._head.weight.device)
         self._furthest = 0  # the furthest row's position, known on the host
 
     def embed_text(self, ids: torch.Tensor) -> torch.Tensor:
@@ -68,7 +66,7 @@ class FrameStep:
         return F.embedding_bag(codes + self._offsets, self._audio_table.weight, mode="sum")
 
     def prefill(self, prompts: list[torch.Tensor]) -> torch.Tensor:
-        """Starts every row anew from its prompt ``[T_b, H]``; returns the last hidden ``[B, H]``."""
+        """Starts every row anew from its prompt ``[T, H]``; returns the last hidden ``[B, H]``."""
         lengths = [len(prompt) for prompt in prompts]
         x = torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True)
         hidden = self.backbone.prefill(x)

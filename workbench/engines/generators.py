@@ -1,0 +1,211 @@
+"""Two ways to CSM's codes: transformers' ``generate`` and our frame step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+
+from workbench.engines.stages import StageClock
+from workbench.models.csm.frame import FrameStep
+from workbench.models.csm.load import LoadedCsm
+from workbench.models.csm.prompt import Segment, token_ids
+from workbench.models.csm.sampling import Sampling
+
+
+class CodeGenerator(Protocol):
+    """Writes frames of codes for a batch of prompts."""
+
+    streams: bool
+
+    def frames(
+        self,
+        prompts: Sequence[Sequence[Segment]],
+        sampling: Sampling,
+        seed: int,
+        max_frames: int,
+        clock: StageClock,
+    ) -> Iterator[torch.Tensor]:
+        """Frames ``[B, K]`` int64 on the device, end-of-audio frames included.
+
+        Rows that have ended go on with frames that don't count. Stops after ``max_frames``, or
+        once every row has ended.
+        """
+        ...
+
+
+class FrameStepGenerator:
+    """Our frame step: static caches, no ``generate``; each frame as soon as it is sampled."""
+
+    streams = True
+
+    def __init__(self, csm: LoadedCsm) -> None:
+        self._csm = csm
+        self._step: FrameStep | None = None
+
+    def frames(
+        self,
+        prompts: Sequence[Sequence[Segment]],
+        sampling: Sampling,
+        seed: int,
+        max_frames: int,
+        clock: StageClock,
+    ) -> Iterator[torch.Tensor]:
+        """See ``CodeGenerator.frames``."""
+        step = self._for_batch(len(prompts))
+        device = step.positions.device
+        generator = torch.Generator(device).manual_seed(seed)
+        ended = torch.zeros(len(prompts), dtype=torch.bool, device=device)
+        # inference_mode is entered anew after each yield: it must not leak to the consumer.
+        with torch.inference_mode():
+            with clock("text"):
+                ids = [token_ids(self._csm, prompt) for prompt in prompts]
+            with clock("prefill"):
+                hidden = step.prefill(
+                    [self._embedded(step, p, i) for p, i in zip(prompts, ids, strict=True)]
+                )
+        for index in range(max_frames):
+            with torch.inference_mode():
+                codes = step.frame(hidden, sampling, generator, clock)
+                ended |= step.ended(codes)
+                done = bool(ended.all())
+            yield codes
+            if done or index + 1 == max_frames:
+                return
+            with torch.inference_mode(), clock("backbone"):
+                hidden = step.advance(codes)
+
+    def _for_batch(self, batch_size: int) -> FrameStep:
+        # One set of caches at a time: a batch of another size replaces it.
+        if self._step is None or self._step.batch_size != batch_size:
+            self._step = None
+            self._step = FrameStep(self._csm.model, batch_size)
+        return self._step
+
+    def _embedded(
+        self, step: FrameStep, prompt: Sequence[Segment], ids: Sequence[int]
+    ) -> torch.Tensor:
+        config = self._csm.model.config
+        device = step.positions.device
+        tokens = torch.tensor(ids, device=device)
+        embedded = step.embed_text(tokens)
+        codes = [segment.codes for segment in prompt if segment.codes is not None]
+        if codes:
+            embedded[tokens == config.audio_token_id] = step.embed_audio(
+                torch.cat(codes, dim=1).T.to(device)
+            )
+            end = torch.full((1, step.codebooks), step.eos, device=device)
+            embedded[tokens == config.audio_eos_token_id] = step.embed_audio(end)
+        return embedded
+
+
+class TransformersGenerator:
+    """transformers' own ``generate``: what users have today, and the baseline.
+
+    Its frames come all at once, at the end.
+    """
+
+    streams = False
+
+    def __init__(self, csm: LoadedCsm) -> None:
+        self._csm = csm
+
+    def frames(
+        self,
+        prompts: Sequence[Sequence[Segment]],
+        sampling: Sampling,
+        seed: int,
+        max_frames: int,
+        clock: StageClock,
+    ) -> Iterator[torch.Tensor]:
+        """See ``CodeGenerator.frames``."""
+        model = self._csm.model
+        device = model.lm_head.weight.device
+        with clock("text"):
+            inputs = self._inputs(prompts, device)
+        devices = [device] if device.type == "cuda" else []
+        with torch.inference_mode(), torch.random.fork_rng(devices), _stages_of(model, clock):
+            torch.manual_seed(seed)
+            codes = model.generate(**inputs, **self._settings(sampling), max_new_tokens=max_frames)
+        yield from codes.unbind(dim=1)
+
+    def _inputs(
+        self, prompts: Sequence[Sequence[Segment]], device: torch.device
+    ) -> dict[str, torch.Tensor]:
+        config = self._csm.model.config
+        rows = [token_ids(self._csm, prompt) for prompt in prompts]
+        longest = max(map(len, rows))
+        pad = config.pad_token_id
+        ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows], device=device)
+        mask = torch.tensor(
+            [[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device
+        )
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        sounds = [
+            [segment.samples for segment in prompt if segment.samples is not None]
+            for prompt in prompts
+        ]
+        if sounds[0]:
+            lengths = torch.tensor([[len(sound) for sound in row] for row in sounds])
+            inputs["input_values"] = torch.stack([torch.cat(row) for row in sounds])[:, None].to(
+                device
+            )
+            inputs["input_values_cutoffs"] = lengths.cumsum(dim=1).to(device)
+        return inputs
+
+    def _settings(self, sampling: Sampling) -> dict[str, Any]:
+        config = self._csm.model.config
+        # Vocabulary entries past the codec's codebook can't be decoded.
+        undecodable = list(range(config.codec_config.codebook_size, config.vocab_size))
+        settings: dict[str, Any] = {}
+        for prefix, temperature, top_k in (
+            ("", sampling.temperature, sampling.top_k),
+            ("depth_decoder_", sampling.depth_temperature, sampling.depth_top_k),
+        ):
+            sampled = temperature > 0
+            settings[f"{prefix}do_sample"] = sampled
+            # generate warns of sampling settings that greedy decoding doesn't use.
+            settings[f"{prefix}temperature"] = temperature if sampled else None
+            settings[f"{prefix}top_k"] = top_k if sampled else None
+            settings[f"{prefix}suppress_tokens"] = undecodable
+        return settings
+
+
+@contextmanager
+def _stages_of(model: Any, clock: StageClock) -> Iterator[None]:
+    """Times ``generate`` from outside: backbone calls and the depth decoder's ``generate``."""
+    if not clock.enabled:
+        yield
+        return
+    started = 0.0
+    calls = 0
+    depth_generate = model.depth_decoder.generate
+
+    def before(*_: Any) -> None:
+        nonlocal started
+        started = clock.now()
+
+    def after(*_: Any) -> None:
+        nonlocal calls
+        clock.add("prefill" if calls == 0 else "backbone", clock.now() - started)
+        calls += 1
+
+    def timed_depth(*args: Any, **kwargs: Any) -> Any:
+        begun = clock.now()
+        result = depth_generate(*args, **kwargs)
+        clock.add("depth", clock.now() - begun)
+        return result
+
+    hooks = [
+        model.backbone_model.register_forward_pre_hook(before),
+        model.backbone_model.register_forward_hook(after),
+    ]
+    model.depth_decoder.generate = timed_depth
+    try:
+        yield
+    finally:
+        del model.depth_decoder.generate
+        for hook in hooks:
+            hook.remove()

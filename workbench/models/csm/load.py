@@ -1,0 +1,208 @@
+"""CSM from a checkpoint: the transformers model, its tokenizer, its sampling settings."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from workbench.errors import ModelError
+from workbench.models.checkpoint import Checkpoint, verify
+from workbench.models.csm.sampling import Sampling
+
+if TYPE_CHECKING:
+    from transformers import CsmForConditionalGeneration
+
+RANDOM_RMS = 0.05  # level of the noise that random weights speak: audible, not hurtful
+
+
+@dataclass(frozen=True)
+class LoadedCsm:
+    """A CSM ready to run. ``encode`` turns text into token ids without special tokens."""
+
+    model: CsmForConditionalGeneration
+    encode: Callable[[str], list[int]]
+    begin_id: int
+    end_id: int
+    sampling: Sampling
+    voices: Mapping[int, str]
+
+
+def load_csm(
+    checkpoint: Checkpoint, *, random: bool, dtype: torch.dtype, device: torch.device
+) -> LoadedCsm:
+    """Builds the model in ``dtype`` on ``device``, its codec in float32.
+
+    ``random`` fills the full architecture without reading weights. Raises ModelError for
+    files that are missing, truncated, or don't fit the architecture.
+    """
+    from transformers import CsmConfig
+
+    extra = checkpoint.read_json_or_empty("workbench.json")
+    if checkpoint.folder is None:
+        config = CsmConfig()
+    else:
+        checkpoint.read_json("config.json")  # a clear error where it is missing or broken
+        config = CsmConfig.from_pretrained(checkpoint.folder)
+    with _quiet():
+        if random:
+            model = _random(config, dtype)
+        else:
+            model = _trained(checkpoint, config, dtype, extra.get("codec"))
+    model.codec_model.to(torch.float32)
+    model.to(device).eval()
+    encode, begin_id, end_id = _tokenizer(checkpoint)
+    voices = {int(key): str(voice["name"]) for key, voice in extra.get("voices", {}).items()}
+    return LoadedCsm(
+        model=model,
+        encode=encode,
+        begin_id=begin_id,
+        end_id=end_id,
+        sampling=_sampling(checkpoint.read_json_or_empty("generation_config.json")),
+        voices=voices or {speaker: f"speaker {speaker}" for speaker in range(10)},
+    )
+
+
+def _trained(
+    checkpoint: Checkpoint, config: Any, dtype: torch.dtype, codec: str | None
+) -> CsmForConditionalGeneration:
+    from safetensors import SafetensorError
+    from transformers import CsmForConditionalGeneration
+
+    folder = checkpoint.folder
+    assert folder is not None  # only random weights come without a folder
+    if not list(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"{checkpoint.name}: no .safetensors file in {folder}",
+            "only safetensors weights are loaded; convert the checkpoint or restore the file",
+        )
+    try:
+        if codec is None:
+            model, report = CsmForConditionalGeneration.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, output_loading_info=True
+            )
+        else:
+            model, report = CsmForConditionalGeneration.from_pretrained(
+                None,
+                config=config,
+                state_dict=_with_codec(folder, folder.parent / codec),
+                dtype=dtype,
+                output_loading_info=True,
+            )
+    except (SafetensorError, OSError, RuntimeError) as problem:
+        raise ModelError(
+            f"{checkpoint.name}: the weights in {folder} can't be read: {problem}",
+            "restore the folder's files, or download them again",
+        ) from problem
+    wrong = {kind: sorted(map(str, report[kind])) for kind in ("missing_keys", "mismatched_keys")}
+    for kind, names in wrong.items():
+        if names:
+            raise ModelError(
+                f"{checkpoint.name}: {len(names)} weights are {kind.removesuffix('_keys')}, "
+                f"first {names[0]}",
+                "the weights don't belong to this config.json: restore both from one source",
+            )
+    return model
+
+
+def _with_codec(folder: Path, codec_folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of a CSM whose codec is shipped once, in a folder of its own."""
+    from safetensors.torch import load_file
+
+    if not (codec_folder / "model.safetensors").is_file():
+        raise ModelError(
+            f"{folder.name}: its codec is missing at {codec_folder}",
+            f"restore the folder {codec_folder.name} beside {folder.name}",
+        )
+    verify(codec_folder)
+    weights = load_file(folder / "model.safetensors")
+    for name, tensor in load_file(codec_folder / "model.safetensors").items():
+        weights[f"codec_model.{name}"] = tensor
+    return weights
+
+
+def _random(config: Any, dtype: torch.dtype) -> CsmForConditionalGeneration:
+    from transformers import CsmForConditionalGeneration
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = CsmForConditionalGeneration._from_config(config, dtype=dtype)
+        codec = model.codec_model.to(torch.float32)
+        codes = torch.randint(config.codec_config.codebook_size, (1, config.num_codebooks, 5))
+    with torch.no_grad():
+        level = codec.decode(codes).audio_values.std()
+        for module in codec.decoder.modules():
+            if isinstance(module, torch.nn.Conv1d) and module.out_channels == 1:
+                module.weight.mul_(RANDOM_RMS / level)
+                if module.bias is not None:
+                    module.bias.mul_(RANDOM_RMS / level)
+    return model
+
+
+def _tokenizer(checkpoint: Checkpoint) -> tuple[Callable[[str], list[int]], int, int]:
+    if checkpoint.folder is None:
+        # Without a download there is no tokenizer: bytes stand in, for timing. Llama 3's
+        # tokens are about four times as long, so that the prefill here is the longer one.
+        return lambda text: list(text.encode()), 128000, 128001
+    from tokenizers import Tokenizer
+
+    path = checkpoint.folder / "tokenizer.json"
+    if not path.is_file():
+        raise ModelError(
+            f"{checkpoint.name}: tokenizer.json is missing in {checkpoint.folder}",
+            "restore the file",
+        )
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as problem:  # tokenizers raises bare Exception for a broken file
+        raise ModelError(
+            f"{checkpoint.name}: {path} can't be read: {problem}", "restore the file"
+        ) from problem
+    begin_id = tokenizer.token_to_id("<|begin_of_text|>")
+    end_id = tokenizer.token_to_id("<|end_of_text|>")
+    if begin_id is None or end_id is None:
+        raise ModelError(
+            f"{checkpoint.name}: its tokenizer has no <|begin_of_text|> and <|end_of_text|>",
+            "use the tokenizer that belongs to a CSM checkpoint",
+        )
+    return (
+        lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+        int(begin_id),
+        int(end_id),
+    )
+
+
+def _sampling(settings: Mapping[str, Any]) -> Sampling:
+    """Sampling as generation_config.json says; CSM-1B's published settings where it is silent."""
+
+    def temperature(prefix: str) -> float:
+        sampled = settings.get(f"{prefix}do_sample", True)
+        return float(settings.get(f"{prefix}temperature", 0.9)) if sampled else 0.0
+
+    return Sampling(
+        temperature=temperature(""),
+        top_k=int(settings.get("top_k", 50)),
+        depth_temperature=temperature("depth_decoder_"),
+        depth_top_k=int(settings.get("depth_decoder_top_k", 50)),
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps transformers' progress bar and load report out of notebooks; we report instead."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
