@@ -1,0 +1,1 @@
+"""Paired trials, their statistics, and the record that keeps them."""

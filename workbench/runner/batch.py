@@ -1,0 +1,278 @@
+"""A batch: checks everything first, runs one notebook after another, writes the gallery."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from workbench.errors import InputError, OutputError, RecordError
+from workbench.files import write_text
+from workbench.measure import record as records
+from workbench.measure.record import Failure, Record
+from workbench.runner import gallery, page
+from workbench.runner.execute import Execution, execute
+from workbench.runner.notebook import Notebook, find
+from workbench.runner.parameters import assign
+from workbench.runner.progress import Progress
+from workbench.runner.scrub import Scrubber
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class NotebookResult:
+    """How one notebook went. ``skipped`` where an earlier record still holds."""
+
+    name: str
+    title: str
+    status: str
+    verdict: str
+    error: str
+    duration_s: float
+    record_path: Path
+    page_path: Path
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a batch went. ``exit_code``: 0 all well, 1 some failed, 130 interrupted."""
+
+    exit_code: int
+    index_path: Path
+    notebooks: list[NotebookResult]
+
+
+def run(
+    notebooks: list[str] | None = None,
+    parameters: dict[str, Any] | None = None,
+    *,
+    out: Path | None = None,
+    smoke: bool = False,
+    resume: bool = False,
+    all: bool = False,
+    timeout_s: float | None = None,
+) -> RunResult:
+    """Runs notebooks into the folder ``out`` and writes the gallery of their pages.
+
+    Names and parameters are checked before anything runs (InputError, OutputError). Each value
+    goes to the notebooks that declare its name. ``smoke`` takes each notebook's quick parameters.
+    ``resume`` leaves out what already has a valid record of the same source and parameters,
+    in ``out`` or else in the newest batch.
+    """
+    chosen = find(notebooks, all=all)
+    given = assign(parameters or {}, {one.name: one.parameters for one in chosen})
+    if smoke:
+        given = {one.name: {**one.smoke, **given[one.name]} for one in chosen}
+    out = _folder(out, resume)
+    batch = _Batch(out, Progress(len(chosen)), timeout_s)
+    results: list[NotebookResult] = []
+    interrupted = False
+    try:
+        for notebook in chosen:
+            earlier = batch.still_valid(notebook, given[notebook.name]) if resume else None
+            results.append(earlier or batch.run(notebook, given[notebook.name]))
+    except KeyboardInterrupt:
+        interrupted = True
+        batch.progress.stop()
+        batch.progress.say("Interrupted: the kernel is stopped, what was finished stays.")
+    command = _command(notebooks, parameters or {}, smoke=smoke, all=all)
+    not_run = [one.name for one in chosen[len(results) :]]
+    index = gallery.write(out, [one.name for one in chosen], command, not_run)
+    failed = any(result.status != "ok" for result in results)
+    return RunResult(INTERRUPTED if interrupted else int(failed), index, results)
+
+
+class _Batch:
+    """Runs notebooks into ``out``; each is published whole, its record last."""
+
+    def __init__(self, out: Path, progress: Progress, timeout_s: float | None) -> None:
+        self.out = out
+        self.progress = progress
+        self.timeout_s = timeout_s
+
+    def still_valid(self, notebook: Notebook, given: dict[str, Any]) -> NotebookResult | None:
+        """The earlier result where it still holds; says why or why not."""
+        path = self.out / f"{notebook.name}.record.json"
+        try:
+            record = records.read(path)
+        except RecordError as problem:
+            reason = problem.what
+        else:
+            reason = _outdated(record, notebook, given) or self._absent(record, notebook)
+            if not reason:
+                self.progress.say(f"· {notebook.name}: skipped, its record of {record.started_utc}"
+                                  " is of the same notebook and parameters")  # fmt: skip
+                return _result(self.out, record, skipped=True)
+        self.progress.say(f"· {notebook.name}: runs, because {reason}")
+        return None
+
+    def run(self, notebook: Notebook, given: dict[str, Any]) -> NotebookResult:
+        """Executes one notebook in a folder of its own, then publishes what came of it."""
+        # papermill adds a cell that sets the parameters it is given.
+        self.progress.start(notebook, notebook.cells + bool(given))
+        started_utc = records.utc_now()
+        work = Path(tempfile.mkdtemp(prefix=".running-", dir=self.out))
+        try:
+            execution = execute(
+                notebook,
+                given,
+                work,
+                timeout_s=self.timeout_s or notebook.timeout_s,
+                on_cell=self.progress.cell,
+            )
+            scrubber = Scrubber({str(self.out): "[outputs]", str(work): "[outputs]"})
+            record = _final_record(notebook, given, execution, started_utc, work)
+            record = replace(
+                record,
+                verdict=scrubber.text(record.verdict),
+                parameters=scrubber.value(record.parameters),
+                error=record.error and Failure(
+                    record.error.type,
+                    scrubber.text(record.error.message),
+                    scrubber.text(record.error.traceback),
+                ),
+            )  # fmt: skip
+            self._publish(notebook, record, execution.output, work, scrubber)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        for found, times in scrubber.found.items():
+            self.progress.say(f"  took out of {notebook.name}'s outputs: {found} ({times} times)")
+        result = _result(self.out, record)
+        self.progress.end(record.status, result.error or record.verdict)
+        return result
+
+    def _publish(
+        self, notebook: Notebook, record: Record, executed: Path, work: Path, scrubber: Scrubber
+    ) -> None:
+        source = executed if executed.is_file() else notebook.path
+        node = nbformat.read(source, as_version=4)
+        scrubber.notebook(node)
+        html = page.render(node, record)
+        target = self.out / f"{notebook.name}.record.json"
+        target.unlink(missing_ok=True)  # until all is in place, there is no valid record
+        _replace_folder(work / f"{notebook.name}_files", self.out / f"{notebook.name}_files")
+        write_text(self.out / f"{notebook.name}.ipynb", nbformat.writes(node) + "\n")
+        write_text(self.out / f"{notebook.name}.html", html)
+        records.write(target, record)
+
+    def _absent(self, record: Record, notebook: Notebook) -> str:
+        wanted = [f"{notebook.name}.html", *(artifact.path for artifact in record.artifacts)]
+        missing = [path for path in wanted if not (self.out / path).is_file()]
+        return f"{missing[0]} is missing" if missing else ""
+
+
+def _final_record(
+    notebook: Notebook,
+    given: dict[str, Any],
+    execution: Execution,
+    started_utc: str,
+    work: Path,
+) -> Record:
+    """The record the notebook wrote, completed with what only the runner knows; or one that says
+    why there is none. A record alone is not enough: exceptions, missing deliverables and missing
+    files make it ``failed``.
+    """
+    failure = execution.failure
+    try:
+        record = records.read(work / f"{notebook.name}.record.json")
+        missing = record.missing + [
+            artifact.path for artifact in record.artifacts if not (work / artifact.path).is_file()
+        ]
+        if missing:
+            failure = failure or Failure("MissingDeliverable", f"missing: {', '.join(missing)}")
+    except RecordError as problem:
+        failure = failure or Failure("RecordError", f"{problem.what}: it ends without a valid "
+                                     "report.conclude(…)")  # fmt: skip
+        record = Record("notebook", notebook.name, notebook.title, "failed", "", started_utc, 0.0)
+    return replace(
+        record,
+        name=notebook.name,
+        status="failed" if failure else "ok",
+        error=failure,
+        started_utc=started_utc,
+        duration_s=round(execution.duration_s, 3),
+        parameters={**record.parameters, **_effective(notebook, given)},
+        source=notebook.path.name,
+        source_sha256=notebook.sha256,
+    )
+
+
+def _effective(notebook: Notebook, given: dict[str, Any]) -> dict[str, Any]:
+    return {name: one.default for name, one in notebook.parameters.items()} | given
+
+
+def _outdated(record: Record, notebook: Notebook, given: dict[str, Any]) -> str:
+    """Why ``record`` no longer holds, empty where it does."""
+    if record.status != "ok":
+        return "it failed" + (f": {record.error.type}" if record.error else "")
+    if record.source_sha256 != notebook.sha256:
+        return "the notebook has changed"
+    wanted = records.portable(_effective(notebook, given))
+    changed = [
+        name for name, value in wanted.items()
+        if name not in record.parameters or record.parameters[name] != value
+    ]  # fmt: skip
+    return f"parameter {', '.join(changed)} differs" if changed else ""
+
+
+def _result(out: Path, record: Record, skipped: bool = False) -> NotebookResult:
+    error = record.error
+    return NotebookResult(
+        name=record.name,
+        title=record.title,
+        status=record.status,
+        verdict=record.verdict,
+        error=f"{error.type}: {error.message}" if error else "",
+        duration_s=record.duration_s,
+        record_path=out / f"{record.name}.record.json",
+        page_path=out / f"{record.name}.html",
+        skipped=skipped,
+    )
+
+
+def _folder(out: Path | None, resume: bool) -> Path:
+    """The folder to write to, made and tried; OutputError where it can't be."""
+    if out is None and resume:
+        batches = sorted(records.outputs_dir().glob("*Z/index.html"))
+        if not batches:
+            raise InputError("there is no batch to resume", "name its folder with --out")
+        out = batches[-1].parent
+    if out is None:
+        out = records.outputs_dir() / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}"
+    out = Path(out).expanduser().resolve()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for left_over in out.glob(".running-*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+        Path(tempfile.mkdtemp(prefix=".running-", dir=out)).rmdir()
+    except OSError as problem:
+        raise OutputError(
+            f"can't write to {out}: {problem.strerror}", "choose a folder you may write to"
+        ) from problem
+    return out
+
+
+def _replace_folder(source: Path, target: Path) -> None:
+    if target.exists():
+        shutil.rmtree(target)
+    if source.is_dir():
+        source.rename(target)
+
+
+def _command(
+    notebooks: list[str] | None, parameters: dict[str, Any], *, smoke: bool, all: bool
+) -> str:
+    import shlex
+
+    words = ["workbench", "run", *(Path(name).name for name in notebooks or [])]
+    for name, value in parameters.items():
+        words += ["-p", name, str(value)]
+    words += ["--smoke"] * smoke + ["--all"] * all
+    return shlex.join(words)
