@@ -8,15 +8,17 @@ as its position does not advance, its next real chunk writes there again.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from workbench.errors import InputError
 
 
 class WindowedTransformer:
-    """A ``MimiTransformerModel`` that continues: ``[B, S, C]`` to ``[B, S, C]``, S <= max_positions.
+    """A ``MimiTransformerModel`` that continues where the chunk before ended.
 
     Each row stands at its own ``position`` ``[B]``, which grows without bound; a query sees
     itself and the ``sliding_window - 1`` positions before it, as offline.
@@ -24,7 +26,7 @@ class WindowedTransformer:
 
     def __init__(
         self,
-        transformer: nn.Module,
+        transformer: Any,
         batch_size: int,
         max_positions: int,
         device: torch.device,
@@ -54,6 +56,7 @@ class WindowedTransformer:
         self._frequencies = rotary.inv_freq.to(device=device, dtype=torch.float32)
 
     def __call__(self, x: Tensor, active: Tensor | None = None) -> Tensor:
+        """``[B, S, C]`` to ``[B, S, C]``, 1 <= S <= max_positions."""
         length = x.shape[1]
         position = self.position[:, None] + self._steps[:length]  # [B, S]
         slots = (self._row_starts + position % self.ring).flatten()  # [B * S]
@@ -91,7 +94,7 @@ class WindowedTransformer:
     def _attend(
         self,
         index: int,
-        layer: nn.Module,
+        layer: Any,
         x: Tensor,
         slots: Tensor,
         rotation: tuple[Tensor, Tensor],

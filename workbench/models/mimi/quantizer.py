@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,7 +17,7 @@ class Codebooks:
     ``[B, T, C]``.
     """
 
-    def __init__(self, quantizer: nn.Module) -> None:
+    def __init__(self, quantizer: Any) -> None:
         semantic = quantizer.semantic_residual_vector_quantizer
         acoustic = quantizer.acoustic_residual_vector_quantizer
         books = [layer.codebook for layer in [*semantic.layers, *acoustic.layers]]

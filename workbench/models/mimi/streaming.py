@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from workbench.errors import InputError
 from workbench.models.mimi.attention import WindowedTransformer
@@ -184,7 +184,10 @@ class MimiEncoderStream:
         return torch.cat(pieces, dim=-1) if pieces else self._no_codes()
 
     def flush(self) -> Tensor:
-        """Codes ``[B, K, 0 or 1]`` of the samples that wait, padded as offline; then starts anew."""
+        """Codes ``[B, K, 0 or 1]`` of the samples that wait, padded as offline.
+
+        The stream ends there: all rows start anew.
+        """
         codes = (
             self._advance(self._waiting, final=True) if self.waiting_samples else self._no_codes()
         )
@@ -235,7 +238,7 @@ class MimiEncoderStream:
             )
 
 
-def _decoder_parts(codec: MimiModel) -> tuple[nn.Module, nn.Module, nn.Module]:
+def _decoder_parts(codec: Any) -> tuple[Any, Any, Any]:
     """Upsampling, transformer and SEANet of a codec, in either layout of transformers 5."""
     half = codec.decoder
     if hasattr(half, "decoder_seanet"):
@@ -243,7 +246,7 @@ def _decoder_parts(codec: MimiModel) -> tuple[nn.Module, nn.Module, nn.Module]:
     return codec.upsample, codec.decoder_transformer, half
 
 
-def _encoder_parts(codec: MimiModel) -> tuple[nn.Module, nn.Module, nn.Module]:
+def _encoder_parts(codec: Any) -> tuple[Any, Any, Any]:
     """Downsampling, transformer and SEANet of a codec, in either layout of transformers 5."""
     half = codec.encoder
     if hasattr(half, "encoder_seanet"):
