@@ -1,29 +1,32 @@
-"""What a notebook uses: players, plots, cards and the report.
-
-``from workbench import lab`` costs nothing; each name is imported when it is first used.
-"""
+"""What a notebook uses: players, plots, tables and the report (``from workbench import lab``)."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from workbench.lab.display import show, table
+from workbench.lab.players import explore, player, players
+from workbench.lab.plots import (
+    ecdf,
+    interval_dots,
+    stage_bars,
+    waterfall,
+    waveform_and_spectrogram,
+)
+from workbench.lab.report import Report, begin
+from workbench.lab.style import figure, style
 
-if TYPE_CHECKING:
-    from workbench.lab.report import Report as Report
-    from workbench.lab.report import begin as begin
-
-_HOMES = {
-    "begin": "report",
-    "Report": "report",
-}
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'workbench.lab' has no attribute {name!r}")
-    return getattr(import_module(f"workbench.lab.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__ = [
+    "Report",
+    "begin",
+    "ecdf",
+    "explore",
+    "figure",
+    "interval_dots",
+    "player",
+    "players",
+    "show",
+    "stage_bars",
+    "style",
+    "table",
+    "waterfall",
+    "waveform_and_spectrogram",
+]

@@ -39,7 +39,10 @@ def begin(
 
 
 class Report:
-    """Collects what a notebook measures and shows; ``conclude`` writes the record."""
+    """Collects what a notebook measures and shows; ``conclude`` writes the record.
+
+    Its methods return nothing, so that a cell may end with any of them.
+    """
 
     def __init__(self, name: str, title: str, parameters: Mapping[str, Any]) -> None:
         from workbench.hardware.fingerprint import fingerprint
@@ -60,14 +63,12 @@ class Report:
         """Folder for the files that belong to the record, beside it."""
         return self.path.with_name(self.path.name.removesuffix(".record.json") + "_files")
 
-    def measure(self, name: str, samples: float | Iterable[float], unit: str) -> Metric:
+    def measure(self, name: str, samples: float | Iterable[float], unit: str) -> None:
         """Keeps raw ``samples`` of one quantity, in the order taken; one number is one sample."""
         taken = [samples] if isinstance(samples, (int, float)) else list(samples)
-        metric = Metric(name, unit, tuple(float(sample) for sample in taken))
-        self._metrics[name] = metric
-        return metric
+        self._metrics[name] = Metric(name, unit, tuple(float(sample) for sample in taken))
 
-    def figure(self, name: str, figure: Any, alt: str, *, show: bool = True) -> Any:
+    def figure(self, name: str, figure: Any, alt: str, *, show: bool = True) -> None:
         """Saves a matplotlib figure beside the record and, unless ``show=False``, shows it."""
         from workbench.lab.display import png
 
@@ -77,15 +78,13 @@ class Report:
             from workbench.lab.display import show as show_figure
 
             show_figure(figure, alt)
-        return figure
 
-    def clip(self, name: str, audio: Audio, alt: str) -> Path:
+    def clip(self, name: str, audio: Audio, alt: str) -> None:
         """Saves a clip beside the record, without loss (FLAC); ``alt`` says what one hears."""
-        path = Audio(audio.samples, audio.rate_hz).write(self._file(name, ".flac"))
+        Audio(audio.samples, audio.rate_hz).write(self._file(name, ".flac"))
         self._register("clip", name, ".flac", alt)
-        return path
 
-    def table(self, name: str, rows: Sequence[Mapping[str, Any]], alt: str) -> Path:
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]], alt: str) -> None:
         """Saves rows (one dict each, the same keys) as CSV beside the record."""
         if not rows:
             raise InputError(f"table {name!r} has no rows", "pass at least one")
@@ -95,16 +94,14 @@ class Report:
         writer.writerows(rows)
         write_text(self._file(name, ".csv"), text.getvalue())
         self._register("table", name, ".csv", alt)
-        return self._file(name, ".csv")
 
-    def deliverable(self, name: str, ok: bool) -> bool:
+    def deliverable(self, name: str, ok: bool) -> None:
         """Notes that the notebook promised ``name`` and whether it is there; a run with one
         missing has failed.
         """
         self._deliverables[name] = Deliverable(name, bool(ok))
-        return bool(ok)
 
-    def conclude(self, verdict: str) -> Record:
+    def conclude(self, verdict: str) -> None:
         """Writes the record, shows the ``verdict`` and says where the record is."""
         from workbench.hardware.fingerprint import state
 
@@ -128,7 +125,6 @@ class Report:
         )
         records.write(self.path, record)
         _show(record, self.path)
-        return record
 
     def _file(self, name: str, suffix: str) -> Path:
         return self.files / f"{_slug(name)}{suffix}"

@@ -179,6 +179,8 @@ def _final_record(
     why there is none. A record alone is not enough: exceptions, missing deliverables and missing
     files make it ``failed``.
     """
+    from workbench.hardware.fingerprint import fingerprint
+
     failure = execution.failure
     try:
         record = records.read(work / f"{notebook.name}.record.json")
@@ -190,7 +192,8 @@ def _final_record(
     except RecordError as problem:
         failure = failure or Failure("RecordError", f"{problem.what}: it ends without a valid "
                                      "report.conclude(…)")  # fmt: skip
-        record = Record("notebook", notebook.name, notebook.title, "failed", "", started_utc, 0.0)
+        record = Record("notebook", notebook.name, notebook.title, "failed", "", started_utc, 0.0,
+                        environment_before=fingerprint())  # fmt: skip
     return replace(
         record,
         name=notebook.name,

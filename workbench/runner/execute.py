@@ -112,8 +112,6 @@ def _kernel(notebook: Notebook, work: Path) -> Iterator[None]:
             "WORKBENCH_RECORD": str(work / f"{notebook.name}.record.json"),
             "PYTHONPATH": os.pathsep.join(search_path),
             "IPYTHONDIR": str(home / "ipython"),
-            # tqdm.auto would show a widget, which is blank on a page: this makes it write text.
-            "VSCODE_PID": "batch",
         },
     }
     spec.write_text(json.dumps(content), encoding="utf-8")

@@ -53,6 +53,7 @@ def parameters_in(source: str, where: str) -> dict[str, Parameter]:
             "keep it to lines such as  engine: str = 'csm-nano'  # which engine",
         ) from problem
     found = {}
+    target: ast.expr
     for statement in statements:
         if isinstance(statement, ast.AnnAssign) and statement.value is not None:
             target, annotation = statement.target, ast.unparse(statement.annotation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from workbench.runner.notebook import Notebook
 
+STILL_RUNNING_S = 60.0  # a log file hears at least this often from a long cell
 _MARKS = {"ok": "✓", "failed": "✗"}
 
 
@@ -24,6 +26,7 @@ class Progress:
         self._name = ""
         self._started = 0.0
         self._bar: Any = None
+        self._over = threading.Event()
 
     def say(self, text: str) -> None:
         """One line, without disturbing the bar."""
@@ -46,6 +49,8 @@ class Progress:
             )
         else:
             self.say(f"[{self._index}/{self.total}] {notebook.name}: {notebook.title}")
+        self._over = threading.Event()
+        threading.Thread(target=self._keep_saying, args=(self._over,), daemon=True).start()
 
     def cell(self, source: str) -> None:
         """A code cell begins."""
@@ -71,6 +76,16 @@ class Progress:
 
     def stop(self) -> None:
         """Takes the bar away."""
+        self._over.set()
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    def _keep_saying(self, over: threading.Event) -> None:
+        """Keeps the clock going while a cell takes long."""
+        while not over.wait(STILL_RUNNING_S if self._bar is None else 1.0):
+            if self._bar is not None:
+                self._bar.refresh()
+            else:
+                elapsed = time.perf_counter() - self._started
+                self.say(f"    still in cell {self._cell} of {self._cells}  {elapsed:6.1f} s")

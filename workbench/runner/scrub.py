@@ -1,4 +1,4 @@
-"""Outputs without the machine's folders, the environment's secrets, and widgets' dead state."""
+"""Outputs without the machine's folders and the environment's secrets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.measure.record import folder_pattern, machine_folders
+from workbench.runner.widgets import static_twins
 
 # A secret is the value of a variable of such a name, long enough not to be a common word.
 _SECRET_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
@@ -16,7 +17,6 @@ _SECRET_LENGTH = 8
 _NOT_SECRET = re.compile(r"true|false|disabled|enabled|\d{1,12}", re.IGNORECASE)
 _BASE64 = re.compile(r"(data:[\w.+/-]+;base64,[A-Za-z0-9+/=\s]*)")
 _BINARY = ("image/", "audio/", "video/", "application/pdf")
-_WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class Scrubber:
@@ -58,8 +58,9 @@ class Scrubber:
         """Scrubs an executed notebook in place: outputs, sources and metadata.
 
         papermill's metadata goes (it holds absolute paths and a status that is always
-        ``completed``), and so do views of widgets, which are blank without a kernel.
+        ``completed``), and widgets become text.
         """
+        static_twins(node)
         node.metadata = {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             **{
@@ -80,8 +81,6 @@ class Scrubber:
             if key in output:
                 output[key] = self.value(output[key])
         data = output.get("data", {})
-        if len(data) > 1:
-            data.pop(_WIDGET, None)
         for mimetype in data:
             if mimetype == "image/svg+xml" or not mimetype.startswith(_BINARY):
                 data[mimetype] = self.value(data[mimetype])
