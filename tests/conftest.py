@@ -1,0 +1,29 @@
+import pytest
+import torch
+
+from tests import tiny
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    # Two cores are the smallest machine; tiny tensors are faster on one thread anyway.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    return tiny.checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny-csm")
+
+
+@pytest.fixture(scope="session")
+def tiny_engine(tiny_folder):
+    import workbench
+
+    return workbench.load(str(tiny_folder))
+
+
+@pytest.fixture(scope="session")
+def tiny_baseline(tiny_folder):
+    import workbench
+
+    return workbench.load(str(tiny_folder), implementation="transformers")

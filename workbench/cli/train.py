@@ -1,0 +1,64 @@
+"""``workbench train``: makes the shipped nano models again from nothing."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+_STAGES = ("all", "data", "codec", "language", "evaluate", "export")
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Adds the command's options."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        "train",
+        help="train the nano voice from nothing",
+        description="Makes mimi-nano and csm-nano again: speech from flite, the codec, the "
+        "language model, their\nword error rates, and the files that ship. Each stage goes on "
+        "from its last checkpoint.",
+        epilog="examples:\n"
+        "  workbench train nano --out outputs/nano                 # everything, hours\n"
+        "  workbench train nano --stage codec --minutes 9 --device cuda   # one resumable step\n",
+    )
+    command.add_argument("model", choices=("nano",), help="what to train")
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("outputs/train/nano"),
+        help="folder for data, checkpoints and results (default: %(default)s)",
+    )
+    command.add_argument(
+        "--stage", choices=_STAGES, default="all", help="one stage only (default: all)"
+    )
+    command.add_argument("--minutes", type=float, help="time limit of each training stage")
+    command.add_argument("--hours-of-speech", type=float, help="speech to generate")
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    command.add_argument("--threads", type=int, help="CPU threads (default: all)")
+    command.add_argument(
+        "--fresh", action="store_true", help="start anew instead of from the last checkpoint"
+    )
+    return command
+
+
+def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    """Trains; returns what ``train_nano`` says."""
+    from workbench.finetune.nano.train import train_nano
+
+    chosen = {
+        "minutes": options.minutes,
+        "hours_of_speech": options.hours_of_speech,
+        "threads": options.threads,
+    }
+    summary = train_nano(
+        options.out,
+        stage=options.stage,
+        device=options.device,
+        resume=not options.fresh,
+        # What isn't given keeps train_nano's own default.
+        **{name: value for name, value in chosen.items() if value is not None},
+    )
+    if not options.json:
+        for name, value in summary.items():
+            print(f"{name}: {value}")
+    return summary, 0
