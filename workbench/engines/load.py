@@ -51,6 +51,8 @@ def load(
         raise InputError(
             f"no implementation called {implementation!r}", f"use {' or '.join(GENERATORS)}"
         )
+    if dtype is not None and dtype not in _DTYPES:
+        raise InputError(f"no dtype called {dtype!r}", f"use {', '.join(_DTYPES)}")
     target = _device(device)
     random = weights == "random"
     checkpoint = find(name, random=random, revision=revision)
@@ -86,8 +88,6 @@ def _dtype(name: str | None, device: torch.device, small: bool) -> torch.dtype:
     import torch
 
     if name is not None:
-        if name not in _DTYPES:
-            raise InputError(f"no dtype called {name!r}", f"use {', '.join(_DTYPES)}")
         return getattr(torch, name)
     if device.type == "cuda":
         capability = torch.cuda.get_device_capability(device)

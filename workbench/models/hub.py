@@ -44,7 +44,6 @@ def snapshot(repo_id: str, revision: str | None = None) -> HubSnapshot:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
-        HfHubHTTPError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
@@ -81,9 +80,9 @@ def snapshot(repo_id: str, revision: str | None = None) -> HubSnapshot:
             f"the hub knows no model {repo_id!r} at revision {revision or 'main'!r}",
             "check the id, or pass a local folder",
         ) from problem
-    except (HfHubHTTPError, OSError) as problem:
+    except Exception as problem:  # what a failed connection raises varies with the hub's version
         raise ModelError(
-            f"the model hub can't be reached for {repo_id} ({type(problem).__name__})",
+            f"the model hub can't be reached for {repo_id} ({type(problem).__name__}: {problem})",
             "connect to the network, pass a local folder, or time the architecture with "
             'weights="random"',
         ) from problem

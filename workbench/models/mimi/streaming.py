@@ -39,6 +39,7 @@ class MimiDecoderStream:
     on tensors. Chunks longer than ``max_step_frames`` run in pieces of that length.
     """
 
+    @torch.inference_mode(False)  # state made under inference mode couldn't be updated outside
     def __init__(self, codec: MimiModel, batch_size: int = 1, max_step_frames: int = 8) -> None:
         _check_sizes(codec, batch_size, max_step_frames)
         upsample, transformer, seanet = _decoder_parts(codec)
@@ -105,6 +106,7 @@ class MimiDecoderStream:
                 f"codes of shape {list(codes.shape)} and type {codes.dtype}",
                 "pass codes [B, K, T] of type int64",
             )
+        _check_device(codes, self.device)
         batch, count, length = codes.shape
         if batch != self.batch_size:
             raise InputError(
@@ -132,6 +134,7 @@ class MimiEncoderStream:
     and go one by one (``active``, ``reset`` of some rows), feed whole frames.
     """
 
+    @torch.inference_mode(False)
     def __init__(
         self,
         codec: MimiModel,
@@ -230,6 +233,7 @@ class MimiEncoderStream:
                 f"sound of shape {list(pcm.shape)} and type {pcm.dtype}",
                 f"pass samples [{self.batch_size}, N] of type {self.dtype}",
             )
+        _check_device(pcm, self.device)
         _check_active(active, self.batch_size)
         if active is not None and (self.waiting_samples or pcm.shape[1] % self.frame_samples):
             raise InputError(
@@ -265,6 +269,11 @@ def _check_sizes(codec: MimiModel, batch_size: int, max_step_frames: int) -> Non
             f"a codec of {codec.config.audio_channels} channels",
             "streams are mono: use a mono codec",
         )
+
+
+def _check_device(given: Tensor, device: torch.device) -> None:
+    if given.device != device:
+        raise InputError(f"input on {given.device}, a codec on {device}", "move one to the other")
 
 
 def _check_active(active: Tensor | None, batch_size: int) -> None:
