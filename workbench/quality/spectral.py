@@ -25,9 +25,16 @@ _BREAK_HZ = 1000.0
 _LOG_STEP = np.log(6.4) / 27
 
 
+def hz_to_mel(hz: float) -> float:
+    """Slaney mel of a frequency; equal steps of it are the bands' spacing."""
+    if hz < _BREAK_HZ:
+        return hz / _HZ_PER_MEL
+    return float(_BREAK_HZ / _HZ_PER_MEL + np.log(hz / _BREAK_HZ) / _LOG_STEP)
+
+
 def mel_filterbank(rate_hz: int, bands: int = MEL_BANDS, window: int = WINDOW) -> np.ndarray:
     """Triangular filters ``[bands, window // 2 + 1]`` from 0 to rate / 2, each with a peak of 1."""
-    edges = _mel_to_hz(np.linspace(0, _hz_to_mel(rate_hz / 2), bands + 2))
+    edges = _mel_to_hz(np.linspace(0, hz_to_mel(rate_hz / 2), bands + 2))
     bins = np.linspace(0, rate_hz / 2, window // 2 + 1)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
@@ -143,12 +150,6 @@ def levels(audio: Audio, silence_dbfs: float = AUDIBLE_DBFS) -> Levels:
 @lru_cache(maxsize=4)
 def _cached_filterbank(rate_hz: int) -> np.ndarray:
     return mel_filterbank(rate_hz)
-
-
-def _hz_to_mel(hz: float) -> float:
-    if hz < _BREAK_HZ:
-        return hz / _HZ_PER_MEL
-    return float(_BREAK_HZ / _HZ_PER_MEL + np.log(hz / _BREAK_HZ) / _LOG_STEP)
 
 
 def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
