@@ -83,6 +83,8 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     )
     load_s = time.perf_counter() - started
     warm_up_s = engine.warm_up()
+    ready_s = load_s + warm_up_s
+    print(f"{engine.name} ready on {engine.device.type} after {ready_s:.1f} s", file=sys.stderr)
     stream = engine.stream(
         text,
         voice=options.voice,

@@ -1,0 +1,111 @@
+"""The command line as a user meets it: exit codes, the last line of stdout, clear errors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from workbench.audio import Audio
+from workbench.cli import main
+
+
+def last_json(capsys):
+    return json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+def test_help_teaches(capsys):
+    for command in ([], ["speak"], ["run"], ["hardware"], ["train"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, "--help"])
+        assert ended.value.code == 0
+        shown = capsys.readouterr().out
+        assert "workbench" in shown
+        assert not command or "examples:" in shown
+
+
+def test_speak_says_how_fast_it_was(tiny_folder, tmp_path, capsys):
+    out = tmp_path / "new" / "a.wav"
+    arguments = ["--engine", str(tiny_folder), "--voice", "1", "--seed", "0", "--max-frames", "9"]
+    assert main(["speak", "good morning", *arguments, "--out", str(out), "--json"]) == 0
+    said = last_json(capsys)
+    assert said["frames"] == 9
+    assert said["ended"] == "cap"
+    assert said["implementation"] == "frame"
+    assert said["weights"] not in ("", "random")
+    assert 0 < said["ttfa_ms"] < 1000 * said["rtf"] * said["audio_s"] + 1
+    sound = Audio.read(out)
+    assert sound.duration_s == pytest.approx(said["audio_s"]) == pytest.approx(0.72)
+
+
+def test_speak_with_a_reference(tiny_folder, tmp_path, capsys):
+    reference = str(tmp_path / "reference.wav")
+    common = ["--engine", str(tiny_folder), "--seed", "0", "--max-frames", "9", "--json"]
+    main(["speak", "hello", *common, "--out", reference])
+    capsys.readouterr()
+    out = str(tmp_path / "a.wav")
+    clone = ["--reference", reference, "--reference-text", "hello", "--out", out]
+    assert main(["speak", "good morning", *common, *clone]) == 0
+    assert main(["speak", "good morning", *common, *clone[:2], "--out", out]) == 2
+    assert "--reference-text" in last_json(capsys)["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (["speak", ""], 2, "empty"),
+        (["speak", "x" * 100_000], 2, "100,000"),
+        (["speak", "a\x07b"], 2, "U+0007"),
+        (["speak", "hi", "--engine", "csm-huge"], 2, "csm-huge"),
+        (["speak", "hi", "--engine", "./missing"], 2, "missing"),
+        (["speak", "hi", "--out", "a.xyz"], 2, "suffix"),
+        (["speak", "hi", "--out", "/proc/none/a.wav"], 4, "can't write"),
+        (["speak", "hi", "--reference", "none.wav", "--reference-text", "a"], 2, "none.wav"),
+        (["run", "no_such_notebook"], 2, "no_such_notebook"),
+        (["run", "-p", "no_such_parameter", "1"], 2, "no_such_parameter"),
+        (["run", "-p", "seed", "1", "-p", "seed", "2"], 2, "twice"),
+    ],
+)
+def test_bad_input_is_named_and_leaves_nothing(
+    arguments, code, named, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--json"]) == code
+    said = last_json(capsys)
+    assert named in said["error"]
+    assert said["remedy"]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_unknown_voice_names_the_known_ones(tiny_folder, tmp_path, capsys):
+    out = tmp_path / "a.wav"
+    arguments = ["--engine", str(tiny_folder), "--voice", "55", "--out", str(out), "--json"]
+    assert main(["speak", "hi", *arguments]) == 2
+    said = last_json(capsys)
+    assert "no voice 55" in said["error"]
+    assert "speaker 0" in said["remedy"]
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_nothing_and_says_so(tiny_folder, tmp_path):
+    out = tmp_path / "a.wav"
+    text = "good morning to you all. " * 150
+    arguments = ["--engine", str(tiny_folder), "--out", str(out), "--temperature", "0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workbench", "speak", text, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stderr is not None
+    assert "ready" in process.stderr.readline()
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    assert os.listdir(tmp_path) == []
