@@ -111,8 +111,8 @@ def write(path: Path | str, record: Record) -> Path:
     written.
     """
     path = Path(path)
-    checked = _checked(portable(asdict(record)), f"record {record.name!r}")
-    write_json(path, asdict(checked))
+    sound = checked(portable(asdict(record)), f"record {record.name!r}")
+    write_json(path, asdict(sound))
     return path
 
 
@@ -125,7 +125,7 @@ def read(path: Path | str) -> Record:
         raise RecordError(f"no record at {path.name}", "run the notebook again") from problem
     except ValueError as problem:
         raise RecordError(f"{path.name} is not JSON: {problem}", "run it again") from problem
-    return _checked(value, path.name)
+    return checked(value, path.name)
 
 
 def failed(record: Record, error: Failure) -> Record:
@@ -188,7 +188,7 @@ def portable(value: Any) -> Any:
 # -- Checks ------------------------------------------------------------------------------------
 
 
-def _checked(value: Any, where: str) -> Record:
+def checked(value: Any, where: str) -> Record:
     """``value`` as a record, or a RecordError that says which entry is wrong and how."""
     version = value.get("schema_version") if isinstance(value, dict) else None
     if version != SCHEMA_VERSION:

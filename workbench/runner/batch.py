@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,17 @@ import nbformat
 from workbench.errors import InputError, OutputError, RecordError
 from workbench.files import write_text
 from workbench.measure import record as records
-from workbench.measure.record import Failure, Record
+from workbench.measure.record import Record
 from workbench.runner import gallery, page
-from workbench.runner.execute import Execution, execute
+from workbench.runner.execute import execute
 from workbench.runner.notebook import Notebook, find
+from workbench.runner.outcome import final_record, outdated
 from workbench.runner.parameters import assign
 from workbench.runner.progress import Progress
 from workbench.runner.scrub import Scrubber
 
 INTERRUPTED = 130
+TEXT_SUFFIXES = (".csv", ".json", ".txt", ".md")  # of a notebook's files, these are scrubbed
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def run(
         given = {one.name: {**one.smoke, **given[one.name]} for one in chosen}
     out = _folder(out, resume)
     batch = _Batch(out, Progress(len(chosen)), timeout_s)
+    _tell_takers(parameters or {}, chosen, batch.progress)
     results: list[NotebookResult] = []
     interrupted = False
     try:
@@ -105,12 +108,12 @@ class _Batch:
         except RecordError as problem:
             reason = problem.what
         else:
-            reason = _outdated(record, notebook, given) or self._absent(record, notebook)
+            reason = outdated(record, notebook, given) or self._absent(record, notebook)
             if not reason:
-                self.progress.say(f"· {notebook.name}: skipped, its record of {record.started_utc}"
-                                  " is of the same notebook and parameters")  # fmt: skip
+                why = f"its record of {record.started_utc} has the same notebook and parameters"
+                self.progress.skip(notebook.name, why)
                 return _result(self.out, record, skipped=True)
-        self.progress.say(f"· {notebook.name}: runs, because {reason}")
+        self.progress.say(f"{notebook.name} runs, because {reason}")
         return None
 
     def run(self, notebook: Notebook, given: dict[str, Any]) -> NotebookResult:
@@ -128,24 +131,14 @@ class _Batch:
                 on_cell=self.progress.cell,
             )
             scrubber = Scrubber({str(self.out): "[outputs]", str(work): "[outputs]"})
-            record = _final_record(notebook, given, execution, started_utc, work)
-            record = replace(
-                record,
-                verdict=scrubber.text(record.verdict),
-                parameters=scrubber.value(record.parameters),
-                error=record.error and Failure(
-                    record.error.type,
-                    scrubber.text(record.error.message),
-                    scrubber.text(record.error.traceback),
-                ),
-            )  # fmt: skip
+            record = final_record(notebook, given, execution, started_utc, work, scrubber)
             self._publish(notebook, record, execution.output, work, scrubber)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         for found, times in scrubber.found.items():
             self.progress.say(f"  took out of {notebook.name}'s outputs: {found} ({times} times)")
         result = _result(self.out, record)
-        self.progress.end(record.status, result.error or record.verdict)
+        self.progress.end(record.status, record.duration_s, result.error or record.verdict)
         return result
 
     def _publish(
@@ -155,6 +148,9 @@ class _Batch:
         node = nbformat.read(source, as_version=4)
         scrubber.notebook(node)
         html = page.render(node, record)
+        for file in (work / f"{notebook.name}_files").glob("*"):
+            if file.suffix in TEXT_SUFFIXES:
+                file.write_text(scrubber.text(file.read_text(encoding="utf-8")), encoding="utf-8")
         target = self.out / f"{notebook.name}.record.json"
         target.unlink(missing_ok=True)  # until all is in place, there is no valid record
         _replace_folder(work / f"{notebook.name}_files", self.out / f"{notebook.name}_files")
@@ -168,61 +164,12 @@ class _Batch:
         return f"{missing[0]} is missing" if missing else ""
 
 
-def _final_record(
-    notebook: Notebook,
-    given: dict[str, Any],
-    execution: Execution,
-    started_utc: str,
-    work: Path,
-) -> Record:
-    """The record the notebook wrote, completed with what only the runner knows; or one that says
-    why there is none. A record alone is not enough: exceptions, missing deliverables and missing
-    files make it ``failed``.
-    """
-    from workbench.hardware.fingerprint import fingerprint
-
-    failure = execution.failure
-    try:
-        record = records.read(work / f"{notebook.name}.record.json")
-        missing = record.missing + [
-            artifact.path for artifact in record.artifacts if not (work / artifact.path).is_file()
-        ]
-        if missing:
-            failure = failure or Failure("MissingDeliverable", f"missing: {', '.join(missing)}")
-    except RecordError as problem:
-        failure = failure or Failure("RecordError", f"{problem.what}: it ends without a valid "
-                                     "report.conclude(…)")  # fmt: skip
-        record = Record("notebook", notebook.name, notebook.title, "failed", "", started_utc, 0.0,
-                        environment_before=fingerprint())  # fmt: skip
-    return replace(
-        record,
-        name=notebook.name,
-        status="failed" if failure else "ok",
-        error=failure,
-        started_utc=started_utc,
-        duration_s=round(execution.duration_s, 3),
-        parameters={**record.parameters, **_effective(notebook, given)},
-        source=notebook.path.name,
-        source_sha256=notebook.sha256,
-    )
-
-
-def _effective(notebook: Notebook, given: dict[str, Any]) -> dict[str, Any]:
-    return {name: one.default for name, one in notebook.parameters.items()} | given
-
-
-def _outdated(record: Record, notebook: Notebook, given: dict[str, Any]) -> str:
-    """Why ``record`` no longer holds, empty where it does."""
-    if record.status != "ok":
-        return "it failed" + (f": {record.error.type}" if record.error else "")
-    if record.source_sha256 != notebook.sha256:
-        return "the notebook has changed"
-    wanted = records.portable(_effective(notebook, given))
-    changed = [
-        name for name, value in wanted.items()
-        if name not in record.parameters or record.parameters[name] != value
-    ]  # fmt: skip
-    return f"parameter {', '.join(changed)} differs" if changed else ""
+def _tell_takers(parameters: dict[str, Any], chosen: list[Notebook], progress: Progress) -> None:
+    """Says which notebooks don't have a given parameter."""
+    for name in parameters:
+        without = [one.name for one in chosen if name not in one.parameters]
+        if without:
+            progress.say(f"parameter {name!r} does not exist in {', '.join(without)}: not passed")
 
 
 def _result(out: Path, record: Record, skipped: bool = False) -> NotebookResult:

@@ -19,6 +19,7 @@ from workbench.runner.notebook import Notebook
 
 KERNEL = "workbench"
 START_TIMEOUT_S = 120
+_QUIETLY = ("--HistoryManager.enabled=False", "--IPKernelApp.log_level=CRITICAL")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _TRACEBACK_LINES = 14
 
@@ -74,6 +75,9 @@ def execute(
                 on_cell_start=on_cell_start,
                 coalesce_streams=True,
             )
+        except KeyboardInterrupt:
+            _forget_running_cell()
+            raise
         except PapermillExecutionError as problem:
             failure = Failure(problem.ename, _plain(problem.evalue), _short(problem.traceback))
         except CellTimeoutError:
@@ -105,7 +109,11 @@ def _kernel(notebook: Notebook, work: Path) -> Iterator[None]:
     search_path = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
     interpreter = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     content = {
-        "argv": [*interpreter, "--HistoryManager.enabled=False", "--IPKernelApp.log_level=ERROR"],
+        "argv": [
+            *interpreter,
+            "--HistoryManager.enabled=False",
+            "--IPKernelApp.log_level=CRITICAL",
+        ],
         "display_name": "workbench",
         "language": "python",
         "env": {
@@ -126,6 +134,13 @@ def _kernel(notebook: Notebook, work: Path) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _forget_running_cell() -> None:
+    """Keeps asyncio from reporting, at some later time, that nobody waited for the cell."""
+    from jupyter_core.utils import ensure_event_loop
+
+    ensure_event_loop().set_exception_handler(lambda loop, context: None)
 
 
 def _plain(text: str) -> str:

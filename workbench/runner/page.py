@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import datetime
 from functools import cache
@@ -51,14 +52,25 @@ def machine(record: Record) -> str:
     """The machine of a record in a few words."""
     from workbench.hardware.fingerprint import label
 
-    return label(record.environment_before) if record.environment_before else "unknown"
+    with contextlib.suppress(KeyError, TypeError):  # another tool's record may know less
+        return label(record.environment_before)
+    return "unknown machine"
 
 
 def commit(record: Record) -> str:
     """The git revision of a record, with a mark where there were uncommitted changes."""
-    git = record.environment_before.get("git") or {}
-    revision = str(git.get("revision") or "")[:10]
-    return revision + (" + changes" if revision and git.get("dirty") else "")
+    workbench = record.environment_before.get("workbench") or {}
+    revision = str(workbench.get("git_revision") or "")[:10]
+    return revision + (" with changes" if revision and workbench.get("git_dirty") else "")
+
+
+def disturbances(record: Record) -> list[str]:
+    """What may have disturbed the measurements, in sentences."""
+    from workbench.hardware.fingerprint import drift
+
+    with contextlib.suppress(KeyError, TypeError):
+        return drift(record.environment_before, record.environment_after)
+    return []
 
 
 def when(record: Record) -> str:
@@ -86,6 +98,7 @@ def _facts(record: Record) -> dict[str, Any]:
         "took": took(record),
         "machine": machine(record),
         "commit": commit(record),
+        "disturbances": disturbances(record),
         "short_cell": SHORT_CELL_LINES,
     }
 
@@ -106,4 +119,5 @@ def _code_style() -> str:
         lines = HtmlFormatter(style=style).get_style_defs(".highlight").splitlines()
         return "\n".join(line for line in lines if re.match(r"\.highlight \.\w+ \{", line))
 
-    return f"\n{rules('default')}\n@media (prefers-color-scheme: dark) {{\n{rules('native')}\n}}\n"
+    light, dark = rules("default"), rules("github-dark")
+    return f"\n{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n"

@@ -52,6 +52,11 @@ class Progress:
         self._over = threading.Event()
         threading.Thread(target=self._keep_saying, args=(self._over,), daemon=True).start()
 
+    def skip(self, name: str, why: str) -> None:
+        """A notebook doesn't run, since an earlier result holds."""
+        self._index += 1
+        self.say(f"[{self._index}/{self.total}] {name}: skipped, {why}")
+
     def cell(self, source: str) -> None:
         """A code cell begins."""
         lines = [line for line in source.splitlines() if line.strip()]
@@ -67,10 +72,9 @@ class Progress:
             self.say(f"    cell {self._cell + 1:>2} of {self._cells}  {elapsed:6.1f} s  {first}")
         self._cell += 1
 
-    def end(self, status: str, summary: str) -> None:
+    def end(self, status: str, seconds: float, summary: str) -> None:
         """The notebook is over; ``summary`` is its verdict or its error."""
         self.stop()
-        seconds = time.perf_counter() - self._started
         mark = _MARKS.get(status, "·")
         self.say(f"{mark} {self._name}: {status} in {seconds:.1f} s. {summary}")
 

@@ -15,6 +15,7 @@ from workbench.runner.widgets import static_twins
 _SECRET_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 _SECRET_LENGTH = 8
 _NOT_SECRET = re.compile(r"true|false|disabled|enabled|\d{1,12}", re.IGNORECASE)
+_MARKER = "papermill-error-cell-tag"  # its red headlines; the page has its own
 _BASE64 = re.compile(r"(data:[\w.+/-]+;base64,[A-Za-z0-9+/=\s]*)")
 _BINARY = ("image/", "audio/", "video/", "application/pdf")
 
@@ -61,6 +62,7 @@ class Scrubber:
         ``completed``), and widgets become text.
         """
         static_twins(node)
+        node.cells = [cell for cell in node.cells if _MARKER not in cell.metadata.get("tags", [])]
         node.metadata = {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             **{
