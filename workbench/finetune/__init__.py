@@ -1,0 +1,1 @@
+"""Training: the nano voice from nothing."""

@@ -1,0 +1,1 @@
+"""The nano voice: small Mimi and CSM models trained on synthetic speech."""

@@ -1,0 +1,332 @@
+"""Training mimi-nano: autoencoder, then quantized with phones in the first code, then its decoder.
+
+1. *autoencoder*: no quantizer, so that encoder and decoder become useful quickly;
+2. *codes*: k-means codebooks, then moving averages with straight-through gradients. The first
+   code is taught the phones (as Mimi's is taught WavLM's features), which is what lets a small
+   language model find the words;
+3. *decoder*: encoder and codebooks frozen, the waveform decoder alone, learning rate annealed.
+   The language model can train meanwhile, since its tokens no longer change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from workbench.finetune.nano import checkpoints
+from workbench.finetune.nano.codec import (
+    FRAME_SAMPLES,
+    PHONES_PER_FRAME,
+    PhoneHead,
+    decode_latents,
+    decoder_parameters,
+    encode_latents,
+    initialize,
+    mel_loss,
+    quantize,
+    seed_codebooks,
+    split_quantizers,
+)
+from workbench.finetune.nano.dataset import Shard, shard_numbers
+
+SAVE_EVERY_S = 120.0
+PHONE_WEIGHT = 0.4
+COMMITMENT_WEIGHT = 0.05
+
+
+@dataclass(frozen=True)
+class CodecRecipe:
+    """Sizes and rates of codec training."""
+
+    crops: int = 6
+    decoded_crops: int = 2  # of a step's crops go through the decoder, all through the phones
+    crop_frames: int = 20
+    decoder_crops: int = 3
+    decoder_crop_frames: int = 26
+    skipped_frames: int = 3  # at a crop's start the decoder lacks its past: not in the loss
+    peak_rate: float = 1.2e-3
+    warmup_steps: int = 100
+    autoencoder_share: float = 0.15  # of the budget of stages 1 and 2
+    seed: int = 11
+
+
+class CropSource:
+    """Random crops of the speech with the phones of their frames."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shards: list[Shard] = []
+        self._numbers: set[int] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Opens the shards written since, so that training needn't wait for the last of them."""
+        for number in set(shard_numbers(self.folder)) - self._numbers:
+            self.shards.append(Shard.read(self.folder, number))
+            self._numbers.add(number)
+
+    def batch(
+        self, source: np.random.Generator, crops: int, frames: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Audio ``[B, 1, T]``, phones ``[B, frames, 4]`` and speakers ``[B]``."""
+        audio, phones, speakers = [], [], []
+        while len(audio) < crops:
+            shard = self.shards[source.integers(len(self.shards))]
+            utterance = shard.utterance(int(source.integers(len(shard))))
+            wanted = frames * FRAME_SAMPLES
+            samples = utterance.samples
+            # Sentences shorter than a crop start anywhere in it, with silence around.
+            if len(samples) < wanted:
+                start = -int(source.integers(wanted - len(samples) + 1))
+            else:
+                start = int(source.integers(len(samples) - wanted + 1))
+            piece = np.zeros(wanted, np.float32)
+            first, last = max(start, 0), min(start + wanted, len(samples))
+            piece[first - start : last - start] = samples[first:last]
+            audio.append(piece)
+            phones.append(frame_phones(utterance.phones, utterance.phone_ends, frames, start))
+            speakers.append(utterance.speaker)
+        return (
+            torch.from_numpy(np.stack(audio))[:, None],
+            torch.from_numpy(np.stack(phones)),
+            torch.tensor(speakers),
+        )
+
+
+def frame_phones(phones: np.ndarray, ends: np.ndarray, frames: int, start: int = 0) -> np.ndarray:
+    """Phone ids ``[frames, 4]`` at the middle of each 20 ms from sample ``start`` on."""
+    part = FRAME_SAMPLES // PHONES_PER_FRAME
+    times = start + np.arange(frames * PHONES_PER_FRAME) * part + part // 2
+    positions = np.searchsorted(ends, times, side="right")
+    known = (times >= 0) & (positions < len(phones))
+    found = np.where(known, phones[np.minimum(positions, len(phones) - 1)], 0)  # 0 is pau
+    return found.reshape(frames, PHONES_PER_FRAME).astype(np.int64)
+
+
+def train_codes(
+    folder: Path,
+    speech: Path,
+    config: Any,
+    recipe: CodecRecipe,
+    clock: checkpoints.Clock,
+    device: str = "cpu",
+) -> bool:
+    """Stages 1 and 2 into ``folder/codes.pt``; True when the whole budget is used."""
+    from transformers import MimiModel
+
+    path = folder / "codes.pt"
+    torch.manual_seed(recipe.seed)
+    model = MimiModel(config).to(device)
+    head = PhoneHead(config.hidden_size).to(device)
+    parameters = [*model.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.01)
+    crops = CropSource(speech)
+    seeded = False
+    stored = checkpoints.load(path)
+    if stored:
+        model.load_state_dict(stored["model"])
+        head.load_state_dict(stored["head"])
+        optimizer.load_state_dict(stored["optimizer"])
+        clock.resume(stored["clock"])
+        seeded = bool(stored["seeded"])
+    else:
+        audio, _, _ = crops.batch(checkpoints.batch_random(recipe.seed, 0), 8, recipe.crop_frames)
+        initialize(model, audio.to(device))
+
+    def store() -> None:
+        checkpoints.save(
+            path,
+            model=model.state_dict(),
+            head=head.state_dict(),
+            optimizer=optimizer.state_dict(),
+            clock=clock.state(),
+            seeded=seeded,
+        )
+
+    bar = tqdm(desc="codec", unit="step", initial=clock.step)
+    averages = Averages()
+    clock.start()
+    saved_s = clock.elapsed_s
+    while not clock.finished and not clock.session_over:
+        quantized = clock.fraction >= recipe.autoencoder_share
+        if quantized and not seeded:
+            seed_all(model, crops, recipe, device)
+            seeded = True
+        source = checkpoints.batch_random(recipe.seed, clock.step + 1)
+        audio, phones, _ = (
+            part.to(device) for part in crops.batch(source, recipe.crops, recipe.crop_frames)
+        )
+        with checkpoints.autocast(device):
+            loss, parts = code_loss(
+                model, head, audio, phones, quantized, recipe.decoded_crops
+            )
+        rate = checkpoints.learning_rate(
+            0.6 * clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps, flat=0.2
+        )
+        _update(optimizer, parameters, loss, rate)
+        clock.tick()
+        averages.add(parts)
+        bar.update()
+        if clock.step % 100 == 0:
+            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {averages.take()}")
+        if clock.elapsed_s - saved_s > SAVE_EVERY_S:
+            crops.refresh()
+            store()
+            saved_s = clock.elapsed_s
+    store()
+    bar.close()
+    return clock.finished
+
+
+def code_loss(
+    model: nn.Module, head: nn.Module, audio: Tensor, phones: Tensor, quantized: bool, decoded: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of stages 1 and 2 for ``audio`` ``[B, 1, T]`` and ``phones`` ``[B, frames, 4]``.
+
+    The first ``decoded`` rows are decoded. The semantic projection learns from the phones alone
+    (the decoder uses it, but doesn't shape it), else the first code fills with acoustic detail.
+    """
+    latents = encode_latents(model, audio)
+    semantic, acoustic = split_quantizers(model)
+    commitment = latents.new_zeros(())
+    if quantized:
+        meaning, _, first = quantize(semantic, latents, learn=True)
+        detail, _, second = quantize(acoustic, latents, learn=True)
+        commitment = first + second
+    else:
+        meaning, detail = (part.output_proj(part.input_proj(latents)) for part in (semantic, acoustic))
+    made = decode_latents(model, (meaning.detach() + detail)[:decoded])
+    spectral = mel_loss(made[:, 0].float(), audio[:decoded, 0])
+    logits = head(meaning).float()
+    spoken = F.cross_entropy(logits.flatten(0, 2), phones.flatten())
+    loss = spectral + PHONE_WEIGHT * spoken + COMMITMENT_WEIGHT * commitment
+    right = (logits.argmax(-1) == phones).float().mean()
+    return loss, {"mel": spectral, "phone": spoken, "right": right, "commit": commitment}
+
+
+@torch.no_grad()
+def seed_all(model: nn.Module, crops: CropSource, recipe: CodecRecipe, device: str) -> None:
+    """k-means of both quantizers on the latents of some minutes of speech."""
+    source = checkpoints.batch_random(recipe.seed, 1_000_000_000)
+    latents = []
+    for _ in range(24):
+        audio, _, _ = crops.batch(source, 2 * recipe.crops, recipe.crop_frames)
+        with checkpoints.autocast(device):
+            latents.append(encode_latents(model, audio.to(device)).float().transpose(1, 2))
+    stacked = torch.cat(latents).flatten(0, 1)
+    for part in split_quantizers(model):
+        seed_codebooks(part, stacked)
+
+
+def train_decoder(
+    folder: Path,
+    speech: Path,
+    config: Any,
+    recipe: CodecRecipe,
+    clock: checkpoints.Clock,
+    device: str = "cpu",
+) -> bool:
+    """Stage 3 into ``folder/decoder.pt``, from ``codes.pt``; True when the budget is used."""
+    from transformers import MimiModel
+
+    path = folder / "decoder.pt"
+    model = MimiModel(config).to(device)
+    start = checkpoints.load(folder / "codes.pt")
+    assert start is not None, "the codes come before the decoder"
+    model.load_state_dict(start["model"])
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    parameters = decoder_parameters(model)
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.01)
+    stored = checkpoints.load(path)
+    if stored:
+        model.load_state_dict(stored["model"])
+        optimizer.load_state_dict(stored["optimizer"])
+        clock.resume(stored["clock"])
+    crops = CropSource(speech)
+
+    def store() -> None:
+        checkpoints.save(
+            path, model=model.state_dict(), optimizer=optimizer.state_dict(), clock=clock.state()
+        )
+
+    bar = tqdm(desc="decoder", unit="step", initial=clock.step)
+    averages = Averages()
+    clock.start()
+    saved_s = clock.elapsed_s
+    skipped = recipe.skipped_frames * FRAME_SAMPLES
+    while not clock.finished and not clock.session_over:
+        source = checkpoints.batch_random(recipe.seed + 1, clock.step + 1)
+        audio, _, _ = crops.batch(source, recipe.decoder_crops, recipe.decoder_crop_frames)
+        audio = audio.to(device)
+        with checkpoints.autocast(device):
+            with torch.no_grad():
+                embedding = quantized_embedding(model, audio)
+            made = decode_latents(model, embedding)
+        loss = mel_loss(made[:, 0, skipped:].float(), audio[:, 0, skipped:])
+        rate = checkpoints.learning_rate(
+            clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps
+        )
+        _update(optimizer, parameters, loss, rate)
+        clock.tick()
+        averages.add({"mel": loss})
+        bar.update()
+        if clock.step % 100 == 0:
+            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {averages.take()}")
+        if clock.elapsed_s - saved_s > SAVE_EVERY_S:
+            crops.refresh()
+            store()
+            saved_s = clock.elapsed_s
+    store()
+    bar.close()
+    return clock.finished
+
+
+def quantized_embedding(model: nn.Module, audio: Tensor) -> Tensor:
+    """What the decoder gets for ``audio`` ``[B, 1, T]`` after quantization, ``[B, hidden, T]``."""
+    latents = encode_latents(model, audio)
+    semantic, acoustic = split_quantizers(model)
+    return quantize(semantic, latents, False)[0] + quantize(acoustic, latents, False)[0]
+
+
+class Averages:
+    """Means of the losses since they were last shown."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def add(self, parts: dict[str, Tensor]) -> None:
+        """Adds one step's values (no synchronization with the device)."""
+        for name, value in parts.items():
+            self._sums[name] = self._sums.get(name, 0) + value.detach().float()
+        self._count += 1
+
+    def means(self) -> dict[str, float]:
+        """The means; starts again from nothing."""
+        values = {name: float(total) / self._count for name, total in self._sums.items()}
+        self._sums, self._count = {}, 0
+        return values
+
+    def take(self) -> str:
+        """The means as text; starts again from nothing."""
+        return " ".join(f"{name} {value:.3f}" for name, value in self.means().items())
+
+
+def _update(
+    optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], loss: Tensor, rate: float
+) -> None:
+    checkpoints.set_learning_rate(optimizer, rate)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()

@@ -1,0 +1,131 @@
+"""Speech on disk: shards of 16-bit samples with their phone and word labels, memory-mapped."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from workbench.errors import InputError
+from workbench.files import atomic_path, write_json
+from workbench.finetune.nano.domain import training_sentences
+from workbench.finetune.nano.speech import RATE_HZ, VOICES, Utterance, flite
+
+SHARD_UTTERANCES = 500
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Utterances of one file pair, read through a memory map."""
+
+    samples: np.ndarray  # [sum of lengths] int16
+    index: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.index["texts"])
+
+    def utterance(self, position: int) -> Utterance:
+        """The utterance at ``position`` with its samples in [-1, 1]."""
+        index = self.index
+        first, last = index["sample_starts"][position : position + 2]
+        start, stop = index["phone_starts"][position : position + 2]
+        return Utterance(
+            str(index["texts"][position]),
+            int(index["speakers"][position]),
+            self.samples[first:last].astype(np.float32) / 32768,
+            index["phones"][start:stop],
+            index["phone_ends"][start:stop],
+            index["phone_words"][start:stop],
+        )
+
+    @staticmethod
+    def read(folder: Path, number: int) -> Shard:
+        """Opens shard ``number`` of ``folder``."""
+        samples_path, index_path = _paths(folder, number)
+        if not index_path.is_file():
+            raise InputError(f"no speech shard {number} in {folder}", "run the stage 'data' first")
+        with np.load(index_path) as stored:
+            return Shard(np.load(samples_path, mmap_mode="r"), dict(stored))
+
+
+def shard_numbers(folder: Path) -> list[int]:
+    """The complete shards in ``folder``, in order."""
+    return sorted(int(path.stem.split("-")[1]) for path in folder.glob("speech-*.npz"))
+
+
+def read_all(folder: Path) -> Iterator[Utterance]:
+    """Every utterance of every shard, in order."""
+    for number in shard_numbers(folder):
+        shard = Shard.read(folder, number)
+        for position in range(len(shard)):
+            yield shard.utterance(position)
+
+
+def generate(
+    folder: Path,
+    hours: float,
+    seed: int = 1,
+    workers: int = 2,
+    shard_utterances: int = SHARD_UTTERANCES,
+) -> int:
+    """Writes about ``hours`` of speech as shards; those already there stay. Returns their count.
+
+    The sentences and the voices depend only on ``seed``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    count = max(1, round(hours * 3600 / 2.4 / shard_utterances))  # 2.4 s is a sentence's mean
+    sentences = training_sentences(seed)
+    texts = [list(itertools.islice(sentences, shard_utterances)) for _ in range(count)]
+    done = set(shard_numbers(folder))
+    jobs = [(number, texts[number]) for number in range(count) if number not in done]
+    write_json(folder / "speech.json", {"seed": seed, "shards": count, "rate_hz": RATE_HZ})
+    write = partial(_write_shard, folder, seed)
+    bar = tqdm(total=count, initial=count - len(jobs), desc="speech", unit="shard")
+    with bar:
+        if workers <= 1:
+            for job in jobs:
+                write(job)
+                bar.update()
+        else:
+            with multiprocessing.get_context("spawn").Pool(workers) as pool:
+                for _ in pool.imap_unordered(write, jobs):
+                    bar.update()
+    return count
+
+
+def _write_shard(folder: Path, seed: int, job: tuple[int, list[str]]) -> None:
+    number, texts = job
+    source = random.Random(seed * 100_003 + number)
+    speakers = source.choices(range(len(VOICES)), [voice.share for voice in VOICES], k=len(texts))
+    speech = flite()
+    utterances = [speech.say(text, who) for text, who in zip(texts, speakers, strict=True)]
+    samples_path, index_path = _paths(folder, number)
+    samples = np.concatenate([utterance.samples for utterance in utterances])
+    with atomic_path(samples_path) as temporary:
+        np.save(temporary, np.rint(samples * 32767).astype(np.int16))
+    with atomic_path(index_path) as temporary:
+        np.savez(
+            temporary,
+            texts=np.array(texts),
+            speakers=np.array(speakers, np.uint8),
+            sample_starts=_starts([len(utterance.samples) for utterance in utterances]),
+            phone_starts=_starts([len(utterance.phones) for utterance in utterances]),
+            phones=np.concatenate([utterance.phones for utterance in utterances]),
+            phone_ends=np.concatenate([utterance.phone_ends for utterance in utterances]),
+            phone_words=np.concatenate([utterance.phone_words for utterance in utterances]),
+        )
+
+
+def _starts(lengths: list[int]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _paths(folder: Path, number: int) -> tuple[Path, Path]:
+    return folder / f"speech-{number:03d}.npy", folder / f"speech-{number:03d}.npz"

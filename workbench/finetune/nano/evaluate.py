@@ -1,0 +1,152 @@
+"""Word error rates of codec and language model on sentences that training never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from workbench.audio import Audio
+from workbench.finetune.nano.codec import FRAME_SAMPLES, RATE_HZ
+from workbench.finetune.nano.domain import held_out_sentences
+from workbench.finetune.nano.speech import VOICES, flite
+from workbench.finetune.nano.tokenizer import build_tokenizer
+from workbench.quality.wer import SphinxRecognizer, WordErrorRate, word_error_rate
+
+MAIN_VOICES = ("rms", "awb")
+MAX_FRAMES = 110  # 8.8 s; the longest sentence of the domain takes about 7 s
+SAMPLING: dict[str, Any] = {
+    "do_sample": True,
+    "temperature": 0.3,
+    "top_k": 30,
+    "depth_decoder_do_sample": False,
+}
+
+
+def assigned_voices(count: int, voices: Sequence[str] | None = None) -> list[int]:
+    """Speaker ids for ``count`` sentences, taking turns over ``voices`` (default all)."""
+    ids = [i for i, voice in enumerate(VOICES) if voices is None or voice.name in voices]
+    return [ids[position % len(ids)] for position in range(count)]
+
+
+@torch.no_grad()
+def codec_round_trip(codec: nn.Module, samples: np.ndarray) -> np.ndarray:
+    """``samples`` ``[T]`` through encoder, codes and decoder, cut to ``T``."""
+    padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
+    codes = codec.encode(torch.from_numpy(padded)[None, None]).audio_codes
+    return codec.decode(codes).audio_values[0, 0, : len(samples)].float().numpy()
+
+
+@torch.no_grad()
+def generate_codes(
+    model: nn.Module,
+    texts: Sequence[str],
+    speakers: Sequence[int],
+    batch: int = 20,
+    max_frames: int = MAX_FRAMES,
+    seed: int = 0,
+    **sampling: Any,
+) -> list[tuple[np.ndarray, bool]]:
+    """Codes ``[T, K]`` of each text and whether the model ended it by itself.
+
+    Uses transformers' ``generate``, in batches of texts of similar length.
+    """
+    torch.manual_seed(seed)
+    tokenizer = build_tokenizer()
+    order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
+    results: list[tuple[np.ndarray, bool]] = [(np.zeros((0, 0)), False)] * len(texts)
+    for first in tqdm(range(0, len(order), batch), desc="generate", unit="batch", leave=False):
+        rows = order[first : first + batch]
+        prompts = [f"[{speakers[row]}]{texts[row]}" for row in rows]
+        tokens = tokenizer(prompts, padding=True, padding_side="left", return_tensors="pt")
+        made = model.generate(
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"],
+            max_new_tokens=max_frames,
+            **(SAMPLING | sampling),
+        )
+        for row, codes in zip(rows, made.numpy(), strict=True):
+            ends = np.flatnonzero((codes == model.config.codebook_eos_token_id).all(-1))
+            results[row] = (codes[: ends[0]] if len(ends) else codes, len(ends) > 0)
+    return results
+
+
+@torch.no_grad()
+def decode_codes(codec: nn.Module, codes: np.ndarray) -> np.ndarray:
+    """Samples of codes ``[T, K]``; codes outside the codebooks become the nearest inside."""
+    if not len(codes):
+        return np.zeros(FRAME_SAMPLES, np.float32)
+    inside = torch.from_numpy(codes.astype(np.int64)).clamp(1, codec.config.codebook_size - 1)
+    return codec.decode(inside.T[None]).audio_values[0, 0].float().numpy()
+
+
+def evaluate_codec(codec: nn.Module, sentences: int = 200, seed: int = 7) -> dict[str, Any]:
+    """Round-trip word error rates: source and codec, for the main voices and for all.
+
+    ``sentences`` are spoken once by the main voices (half each) and once by each other voice's
+    share, so that both groups have at least ``sentences`` utterances.
+    """
+    texts = held_out_sentences(sentences, seed)
+    jobs = list(zip(texts, assigned_voices(len(texts), MAIN_VOICES), strict=True))
+    others = [voice.name for voice in VOICES if voice.name not in MAIN_VOICES]
+    jobs += list(zip(texts, assigned_voices(len(texts), others), strict=True))
+    recognizer = SphinxRecognizer()
+    heard: list[tuple[int, str, str, str]] = []
+    for text, speaker in tqdm(jobs, desc="codec WER", unit="sentence", leave=False):
+        samples = flite().say(text, speaker).samples
+        made = codec_round_trip(codec, samples)
+        source = recognizer.transcribe(Audio(samples, RATE_HZ))
+        heard.append((speaker, text, source, recognizer.transcribe(Audio(made, RATE_HZ))))
+    main = [entry for entry in heard if VOICES[entry[0]].name in MAIN_VOICES]
+    result = {
+        "main": _rate(main, 3),
+        "all": _rate(heard, 3),
+        "source_main": _rate(main, 2),
+        "source_all": _rate(heard, 2),
+    }
+    for number, voice in enumerate(VOICES):
+        result[voice.name] = _rate([entry for entry in heard if entry[0] == number], 3)
+    return result
+
+
+def _rate(entries: list[tuple[int, str, str, str]], column: int) -> dict[str, Any]:
+    return asdict(word_error_rate([e[1] for e in entries], [str(e[column]) for e in entries]))
+
+
+def evaluate_language(
+    model: nn.Module,
+    codec: nn.Module,
+    sentences: int = 200,
+    voices: Sequence[str] | None = None,
+    seed: int = 7,
+    **sampling: Any,
+) -> dict[str, Any]:
+    """Word error rate of synthesized held-out sentences, per voice too, and how many ended."""
+    texts = held_out_sentences(sentences, seed)
+    speakers = assigned_voices(len(texts), voices)
+    made = generate_codes(model, texts, speakers, **sampling)
+    recognizer = SphinxRecognizer()
+    heard = [
+        recognizer.transcribe(Audio(decode_codes(codec, codes), RATE_HZ))
+        for codes, _ in tqdm(made, desc="recognize", unit="sentence", leave=False)
+    ]
+    rates: dict[str, WordErrorRate] = {"all": word_error_rate(texts, heard)}
+    for number, voice in enumerate(VOICES):
+        rows = [row for row, speaker in enumerate(speakers) if speaker == number]
+        if rows:
+            rates[voice.name] = word_error_rate(
+                [texts[row] for row in rows], [heard[row] for row in rows]
+            )
+    main = [row for row, who in enumerate(speakers) if VOICES[who].name in MAIN_VOICES]
+    if main:
+        rates["main"] = word_error_rate([texts[r] for r in main], [heard[r] for r in main])
+    return {
+        **{name: asdict(rate) for name, rate in rates.items()},
+        "ended": sum(ended for _, ended in made) / len(made),
+        "heard": list(zip(texts, heard, strict=True)),
+    }

@@ -1,0 +1,239 @@
+"""Batches for csm-nano: utterances, spliced utterances, and utterances after a context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.finetune.nano.codec import DEAD_CODE, PHONES_PER_FRAME
+from workbench.finetune.nano.codes import CodedUtterance, read_codes
+from workbench.finetune.nano.speech import PHONES
+from workbench.finetune.nano.tokenizer import BEGIN, END, PAD, SPECIALS
+
+GUIDE_MARGIN = 0.4  # frames before and after, in which a letter still counts as spoken now
+SPLICE_TOLERANCE = 0.15  # frames by which two word boundaries may differ in phase
+END_PHONE = len(PHONES)  # the phone label of the frame that ends the audio
+BUCKET = 8  # batches that are sorted by length together
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """How batches are drawn."""
+
+    utterances: int = 32
+    splice_share: float = 0.4
+    context_share: float = 0.2  # of the batches
+    same_voice_share: float = 0.6  # of the contexts
+    corruption: float = 0.3  # most of the history's frames that are replaced
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of one training step, ``B`` sequences of ``S`` positions.
+
+    ``text`` ``[B, S]``; ``codes`` ``[B, S, K]`` as input; ``is_frame`` ``[B, S]``; ``targets``
+    ``[B, S, K]`` what follows each position (-100: no frame); ``phones`` ``[B, S, 4]`` of what
+    follows; ``heard`` ``[B, S, 4]`` of each frame as input; ``guides`` ``[B, 3, S, S]`` where guided heads should look, 0 or 1.
+    """
+
+    text: Tensor
+    codes: Tensor
+    is_frame: Tensor
+    targets: Tensor
+    phones: Tensor
+    heard: Tensor
+    guides: Tensor
+
+    def to(self, device: str) -> Batch:
+        """The same batch on ``device``."""
+        return Batch(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+class CodeSource:
+    """All coded utterances in memory, by speaker."""
+
+    def __init__(self, folder: Path, recipe: DataRecipe) -> None:
+        self.folder = folder
+        self.recipe = recipe
+        self.utterances: list[CodedUtterance] = []
+        self.by_speaker: dict[int, list[int]] = {}
+        self._read: set[Path] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Reads the files of codes written since."""
+        for path in sorted(set(self.folder.glob("codes-*.npz")) - self._read):
+            for utterance in read_codes(path):
+                self.by_speaker.setdefault(utterance.speaker, []).append(len(self.utterances))
+                self.utterances.append(utterance)
+            self._read.add(path)
+
+    def pool(self, source: np.random.Generator) -> list[Batch]:
+        """``BUCKET`` batches, each of sequences of about one length."""
+        recipe = self.recipe
+        batches: list[Batch] = []
+        contexts = source.random(BUCKET) < recipe.context_share
+        plain = int((~contexts).sum()) * recipe.utterances
+        if plain:
+            singles = [[self._utterance(source)] for _ in range(plain)]
+            singles.sort(key=lambda turns: len(turns[0].codes) + len(turns[0].characters))
+            for first in range(0, plain, recipe.utterances):
+                batches.append(self._batch(singles[first : first + recipe.utterances], source))
+        for _ in range(int(contexts.sum())):
+            turns = [self._turns(source) for _ in range(max(1, recipe.utterances * 3 // 8))]
+            batches.append(self._batch(turns, source))
+        order = source.permutation(len(batches))
+        return [batches[position] for position in order]
+
+    def _batch(self, turns: list[list[CodedUtterance]], source: np.random.Generator) -> Batch:
+        return collate(turns, source, self.recipe.corruption)
+
+    def _utterance(self, source: np.random.Generator) -> CodedUtterance:
+        utterance = self.utterances[source.integers(len(self.utterances))]
+        if source.random() < self.recipe.splice_share:
+            for _ in range(4):
+                spliced = splice(utterance, self._same_voice(utterance.speaker, source), source)
+                if spliced is not None:
+                    return spliced
+        return utterance
+
+    def _same_voice(self, speaker: int, source: np.random.Generator) -> CodedUtterance:
+        known = self.by_speaker[speaker]
+        return self.utterances[known[source.integers(len(known))]]
+
+    def _turns(self, source: np.random.Generator) -> list[CodedUtterance]:
+        """A context and the utterance after it, often but not always of the same voice."""
+        utterance = self._utterance(source)
+        if source.random() < self.recipe.same_voice_share:
+            context = self._same_voice(utterance.speaker, source)
+        else:
+            context = self.utterances[source.integers(len(self.utterances))]
+        return [context, utterance]
+
+
+def splice(
+    left: CodedUtterance, right: CodedUtterance, source: np.random.Generator
+) -> CodedUtterance | None:
+    """The beginning of ``left`` and the end of ``right``, cut at word boundaries of like phase.
+
+    None where the randomly chosen boundary of ``left`` has no partner.
+    """
+    spaces_left = _boundaries(left)
+    spaces_right = _boundaries(right)
+    if not len(spaces_left) or not len(spaces_right):
+        return None
+    cut = int(spaces_left[source.integers(len(spaces_left))])
+    time = float(left.times[cut, 1])
+    distances = np.abs((right.times[spaces_right, 1] - time + 0.5) % 1 - 0.5)
+    fitting = spaces_right[distances < SPLICE_TOLERANCE]
+    if not len(fitting):
+        return None
+    partner = int(fitting[source.integers(len(fitting))])
+    partner_time = float(right.times[partner, 1])
+    shift = int(round(time - partner_time))
+    frame = int(np.floor(time + 0.5))  # frames before it mostly belong to the left part
+    start = frame - shift
+    if not 0 < start < len(right.codes) or frame >= len(left.codes) or start < 1:
+        return None
+    ends_left = left.word_ends[: cut + 1]
+    ends_right = right.word_ends[partner + 1 :] - (partner + 1) + cut + 1
+    return CodedUtterance(
+        left.speaker,
+        np.concatenate([left.codes[:frame], right.codes[start:]]),
+        np.concatenate([left.phones[:frame], right.phones[start:]]),
+        np.concatenate([left.characters[: cut + 1], right.characters[partner + 1 :]]),
+        np.concatenate([left.times[: cut + 1], right.times[partner + 1 :] + shift]),
+        np.concatenate([ends_left, ends_right]),
+    )
+
+
+def _boundaries(utterance: CodedUtterance) -> np.ndarray:
+    """Positions of the spaces between words that follow each other with no pause."""
+    space = np.flatnonzero(utterance.characters == len(SPECIALS) + 10)
+    return space[utterance.times[space, 1] - utterance.times[space, 0] < 0.2]
+
+
+def collate(
+    rows: list[list[CodedUtterance]], source: np.random.Generator, corruption: float
+) -> Batch:
+    """Lays out each row's turns as ``begin, [speaker], letters, end, frames, end frame``.
+
+    All turns are predicted. Input frames (not targets) are replaced by frames from elsewhere in
+    the batch at random, each row at its own rate up to ``corruption``.
+    """
+    lengths = [sum(len(t.characters) + len(t.codes) + 4 for t in turns) for turns in rows]
+    size, longest, books = len(rows), max(lengths), rows[0][0].codes.shape[1]
+    text = np.full((size, longest), PAD)
+    codes = np.zeros((size, longest, books), np.int64)
+    is_frame = np.zeros((size, longest), bool)
+    targets = np.full((size, longest, books), -100)
+    phones = np.zeros((size, longest, PHONES_PER_FRAME), np.int64)
+    heard = np.zeros((size, longest, PHONES_PER_FRAME), np.int64)
+    guides = np.zeros((size, 3, longest, longest), np.float32)
+    noise = np.concatenate([turn.codes for turns in rows for turn in turns])
+    noise_phones = np.concatenate([turn.phones for turns in rows for turn in turns])
+    for row, turns in enumerate(rows):
+        at = 0
+        rate = source.random() * corruption
+        for turn in turns:
+            letters, frames = len(turn.characters), len(turn.codes)
+            text[row, at : at + 2] = (BEGIN, len(SPECIALS) + turn.speaker)
+            text[row, at + 2 : at + 2 + letters] = turn.characters
+            text[row, at + 2 + letters] = END
+            first = at + 3 + letters  # position of the first frame
+            is_frame[row, first : first + frames + 1] = True  # the last is the end frame, 0
+            given = turn.codes.astype(np.int64)
+            targets[row, first - 1 : first - 1 + frames] = given
+            targets[row, first - 1 + frames] = DEAD_CODE
+            known = turn.phones.astype(np.int64)
+            phones[row, first - 1 : first - 1 + frames] = known
+            phones[row, first - 1 + frames] = END_PHONE
+            swapped = np.flatnonzero(source.random(frames) < rate)
+            strange = source.integers(0, len(noise), len(swapped))
+            given, known = given.copy(), known.copy()
+            given[swapped], known[swapped] = noise[strange], noise_phones[strange]
+            codes[row, first : first + frames] = given
+            heard[row, first : first + frames] = known
+            heard[row, first + frames] = END_PHONE
+            looks = _guides(turn)  # [3, frames + 1, letters + 1]
+            guides[row, :, first - 1 : first + frames, at + 2 : at + 3 + letters] = looks
+            at = first + frames + 1
+    return Batch(
+        torch.from_numpy(text),
+        torch.from_numpy(codes),
+        torch.from_numpy(is_frame),
+        torch.from_numpy(targets),
+        torch.from_numpy(phones),
+        torch.from_numpy(heard),
+        torch.from_numpy(guides),
+    )
+
+
+def _guides(turn: CodedUtterance) -> np.ndarray:
+    """Where to look before each frame: ``[3, frames + 1, letters + 1]`` of 0 and 1.
+
+    The last letter position is the end-of-text token, for frames after the last word.
+    """
+    letters, frames = len(turn.characters), len(turn.codes)
+    starts = np.append(turn.times[:, 0], turn.times[-1, 1])
+    stops = np.append(turn.times[:, 1], np.inf)
+    starts[0] = -np.inf
+    frame = np.arange(frames + 1)[:, None]
+    now = (starts[None] < frame + 1 + GUIDE_MARGIN) & (stops[None] > frame - GUIDE_MARGIN)
+    ends = np.append(turn.word_ends, letters)
+    following = np.append(ends, [letters] * 3)[np.minimum(ends + 2, letters)]
+    guides = np.zeros((3, frames + 1, letters + 1), np.float32)
+    guides[0] = now
+    row, column = np.nonzero(now)
+    guides[1, row, ends[column]] = 1
+    guides[2, row, following[column]] = 1
+    return guides
+
+
+def without_corruption(recipe: DataRecipe) -> DataRecipe:
+    """The recipe for evaluation: true history, no splices, no contexts."""
+    return replace(recipe, splice_share=0.0, context_share=0.0, corruption=0.0)

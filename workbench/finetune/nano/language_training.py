@@ -1,0 +1,152 @@
+"""Training csm-nano on cached codes: loop, moving average of the weights, held-out losses."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from workbench.finetune.nano import checkpoints
+from workbench.finetune.nano.codec_training import Averages
+from workbench.finetune.nano.language import PhoneScaffold, alignment_loss, build_language, language_loss
+from workbench.finetune.nano.language_data import BUCKET, Batch, CodeSource, DataRecipe
+
+SAVE_EVERY_S = 120.0
+EMA_DECAY = 0.999
+
+
+@dataclass(frozen=True)
+class LanguageRecipe:
+    """Rates of language-model training."""
+
+    peak_rate: float = 1.5e-3
+    warmup_steps: int = 300
+    weight_decay: float = 0.05
+    depth_share: float = 0.6  # of the frames that the depth decoder trains on
+    seed: int = 23
+    data: DataRecipe = field(default_factory=DataRecipe)
+
+
+def train_language(
+    folder: Path,
+    codes: Path,
+    config: Any,
+    recipe: LanguageRecipe,
+    clock: checkpoints.Clock,
+    device: str = "cpu",
+    name: str = "language",
+) -> bool:
+    """Trains into ``folder/<name>.pt``; True when the whole budget is used.
+
+    With the name ``alignment`` the frames are phones instead of codes: it needs no codec, so it
+    can run while the codec trains, and ``language`` starts from its result where there is one.
+    """
+    path = folder / f"{name}.pt"
+    torch.manual_seed(recipe.seed)
+    model = build_language(config).to(device)
+    scaffold = PhoneScaffold(config.hidden_size).to(device)
+    parameters = [*model.parameters(), *scaffold.parameters()]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+    )
+    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    stored = checkpoints.load(path)
+    if stored:
+        model.load_state_dict(stored["model"])
+        scaffold.load_state_dict(stored["scaffold"])
+        optimizer.load_state_dict(stored["optimizer"])
+        average = {name: value.to(device) for name, value in stored["average"].items()}
+        clock.resume(stored["clock"])
+    elif name == "language" and (start := checkpoints.load(folder / "alignment.pt")):
+        model.load_state_dict(start["average"])
+        scaffold.load_state_dict(start["scaffold"])
+        average = {key: value.to(device) for key, value in start["average"].items()}
+    source = CodeSource(codes, recipe.data)
+    batches = BatchQueue(source, recipe.seed)
+
+    def store() -> None:
+        checkpoints.save(
+            path,
+            model=model.state_dict(),
+            average=average,
+            scaffold=scaffold.state_dict(),
+            optimizer=optimizer.state_dict(),
+            clock=clock.state(),
+        )
+
+    bar = tqdm(desc=name, unit="step", initial=clock.step)
+    averages = Averages()
+    clock.start()
+    saved_s = clock.elapsed_s
+    while not clock.finished and not clock.session_over:
+        batch = batches.at(clock.step).to(device)
+        checkpoints.batch_random(recipe.seed, clock.step)
+        with checkpoints.autocast(device):
+            if name == "alignment":
+                loss, parts = alignment_loss(model, scaffold, batch)
+            else:
+                loss, parts = language_loss(model, scaffold, batch, recipe.depth_share)
+        rate = checkpoints.learning_rate(
+            clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps
+        )
+        checkpoints.set_learning_rate(optimizer, rate)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        clock.tick()
+        follow(average, model, min(EMA_DECAY, clock.step / (clock.step + 10)))
+        averages.add(parts)
+        bar.update()
+        if clock.step % 100 == 0:
+            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {averages.take()}")
+        if clock.elapsed_s - saved_s > SAVE_EVERY_S:
+            store()
+            source.refresh()
+            saved_s = clock.elapsed_s
+    store()
+    bar.close()
+    return clock.finished
+
+
+class BatchQueue:
+    """Step ``n``'s batch, whatever step training resumed at."""
+
+    def __init__(self, source: CodeSource, seed: int) -> None:
+        self._source, self._seed = source, seed
+        self._pool: deque[Batch] = deque()
+        self._filled = -1
+
+    def at(self, step: int) -> Batch:
+        """The batch of ``step``; steps must be asked for in order."""
+        number = step // BUCKET
+        if number != self._filled:
+            self._pool = deque(
+                self._source.pool(checkpoints.batch_random(self._seed, 1_000_000 + number))
+            )
+            self._filled = number
+            for _ in range(step % BUCKET):
+                self._pool.popleft()
+        return self._pool.popleft()
+
+
+@torch.no_grad()
+def follow(average: dict[str, torch.Tensor], model: nn.Module, decay: float) -> None:
+    """Moves the average weights towards the model's."""
+    for name, value in model.state_dict().items():
+        if value.dtype.is_floating_point:
+            average[name].lerp_(value, 1 - decay)
+
+
+@torch.no_grad()
+def held_out_losses(model: nn.Module, scaffold: PhoneScaffold, batches: list[Batch]) -> dict[str, float]:
+    """Mean teacher-forced losses over ``batches``."""
+    averages = Averages()
+    for batch in batches:
+        averages.add(language_loss(model, scaffold, batch, depth_share=1.0)[1])
+    return averages.means()

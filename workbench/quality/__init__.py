@@ -1,0 +1,1 @@
+"""Did it still sound right: word error rate and distances between sounds."""
