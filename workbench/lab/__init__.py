@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workbench.lab.cards import environment_card
 from workbench.lab.display import show, table
 from workbench.lab.players import explore, player, players
 from workbench.lab.plots import (
@@ -18,6 +19,7 @@ __all__ = [
     "Report",
     "begin",
     "ecdf",
+    "environment_card",
     "explore",
     "figure",
     "interval_dots",
