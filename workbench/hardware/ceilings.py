@@ -20,17 +20,15 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.hardware import cpu
+from workbench.hardware import cpu, work
 from workbench.hardware.fingerprint import fingerprint, label
 from workbench.hardware.timing import Work, time_work
 
 _ASSUMED_CACHE_BYTES = 64 << 20  # where the system doesn't tell
-_READ_WIDTH = 2048  # inputs of the matrix-vector product; CSM-1B's hidden size
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,16 @@ class Ceiling:
     unit: str
     samples: tuple[float, ...]
     size: str  # what was worked on: "256 MiB", "1024 x 1024"
+
+    @property
+    def label(self) -> str:
+        """What was measured, in a few words: "read, bfloat16, 2 threads"."""
+        where = (
+            self.device
+            if self.threads is None
+            else ("1 thread" if self.threads == 1 else f"{self.threads} threads")
+        )
+        return f"{self.name}, {self.dtype}, {where}"
 
     @property
     def median(self) -> float:
@@ -153,7 +161,7 @@ def measure_ceilings(
         size = buffer_bytes or _buffer_bytes(device, caches[name])
         if size < 2 * caches[name]:
             notes.append(f"{name}: buffers of {size >> 20} MiB may partly stay in the cache")
-        with _on(device):
+        with work.on_device(device):
             results += _measure_device(device, budget_s, size, caches[name])
     took_s = time.perf_counter() - begin
     return Ceilings(label(environment), tuple(results), caches, tuple(notes), budget_s, took_s)
@@ -180,106 +188,37 @@ def _measure_device(
     all_threads = torch.get_num_threads()
     threads: list[int | None] = [*sorted({1, all_threads})] if device.type == "cpu" else [None]
     # One share for each measurement below, and one for filling the buffers.
-    share_s = budget_s / (len(threads) * (1 + len(plain) + len(matmuls)) + 2)
+    share_s = budget_s / (len(threads) * (2 + len(plain) + len(matmuls)) + 1)
 
     # Ones in every element: as bfloat16 and float16 these bits are normal numbers too.
     source = torch.ones(buffer_bytes // 4, device=device)
     target = torch.empty_like(source).copy_(source)
 
     def one(
-        name: str, dtype: str, count: int | None, work: Work, amount: float, size: str
+        name: str, dtype: str, count: int | None, task: Work, amount: float, size: str
     ) -> Ceiling:
-        samples = tuple(amount / second / 1e9 for second in time_work(work, device, share_s))
+        samples = tuple(amount / second / 1e9 for second in time_work(task, device, share_s))
         unit = "GFLOP/s" if name == "matmul" else "GB/s"
         return Ceiling(name, str(device), dtype, count, unit, samples, size)
 
     for count in threads:
-        with _threads(count):
+        with work.threads(count):
             copied = f"{source.nbytes >> 20} MiB"
-            work: Work = lambda: target.copy_(source)  # noqa: E731
-            yield one("copy", "float32", count, work, 2 * source.nbytes, copied)
+            yield one(
+                "copy", "float32", count, lambda: target.copy_(source), 2 * source.nbytes, copied
+            )
             for dtype in plain:
-                work, size_bytes = _matvec(source, dtype)
-                yield one("read", dtype, count, work, size_bytes, f"{size_bytes >> 20} MiB")
+                product, nbytes = work.matvec(source, dtype)
+                yield one("read", dtype, count, product, nbytes, f"{nbytes >> 20} MiB")
+            if device.type == "cpu":
+                product, nbytes = work.matvec(source[: cache_bytes // 4 // 4], "float32")
+                yield one("cached read", "float32", count, product, nbytes, f"{nbytes >> 20} MiB")
             for dtype in matmuls:
-                with _tf32(dtype == "tf32"):
-                    work, n = _matmul(device, "float32" if dtype == "tf32" else dtype, share_s)
-                    yield one("matmul", dtype, count, work, 2 * n**3, f"{n} × {n}")
-    if device.type == "cpu":
-        work, size_bytes = _matvec(source[: cache_bytes // 4 // 4], "float32")
-        yield one(
-            "cached read", "float32", all_threads, work, size_bytes, f"{size_bytes >> 20} MiB"
-        )
-
-
-def _matvec(pool: Any, dtype: str) -> tuple[Work, int]:
-    """``F.linear`` of one row through weights ``[N, 2048]`` that fill ``pool``, and their bytes."""
-    import torch
-
-    values = pool.view(getattr(torch, dtype))
-    weight = values[: values.numel() // _READ_WIDTH * _READ_WIDTH].view(-1, _READ_WIDTH)
-    row = torch.ones(1, _READ_WIDTH, dtype=weight.dtype, device=weight.device)  # [1, 2048]
-    return lambda: torch.nn.functional.linear(row, weight), weight.nbytes
-
-
-def _matmul(device: Any, dtype: str, share_s: float) -> tuple[Work, int]:
-    """A square product as large as still gives several samples in ``share_s``, and its n."""
-    import torch
-
-    def product(n: int) -> Work:
-        left = torch.full((n, n), 1.0, dtype=getattr(torch, dtype), device=device)
-        right, out = left.clone(), torch.empty_like(left)
-        return lambda: torch.mm(left, right, out=out)
-
-    n, largest = (256, 2048) if device.type == "cpu" else (1024, 8192)
-    work = product(n)
-    # A doubled n takes 8 times as long; there should be room for about six.
-    while n < largest and 8 * 6 * min(time_work(work, device, 0.0)) < share_s:
-        n *= 2
-        work = product(n)
-    return work, n
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Runs torch's CPU kernels with ``count`` threads (None: unchanged), then as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _tf32(allowed: bool) -> Iterator[None]:
-    """Lets float32 products on CUDA use TF32, or not, then as before."""
-    import torch
-
-    switch = torch.backends.cuda.matmul
-    before = switch.fp32_precision
-    switch.fp32_precision = "tf32" if allowed else "ieee"
-    try:
-        yield
-    finally:
-        switch.fp32_precision = before
-
-
-@contextmanager
-def _on(device: Any) -> Iterator[None]:
-    """Without gradients, and with ``device`` as the current GPU if it is one."""
-    import torch
-
-    with torch.inference_mode():
-        if device.type != "cuda":
-            yield
-            return
-        with torch.cuda.device(device):
-            yield
-        torch.cuda.empty_cache()
+                with work.tf32(dtype == "tf32"):
+                    product, n = work.matmul(
+                        device, "float32" if dtype == "tf32" else dtype, share_s
+                    )
+                    yield one("matmul", dtype, count, product, 2 * n**3, f"{n} × {n}")
 
 
 def _cache_of(device: Any) -> tuple[int, str | None]:

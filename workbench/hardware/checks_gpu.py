@@ -32,7 +32,7 @@ def cuda() -> Answer:
 
     driver, built = read_gpus()["driver"], torch.version.cuda
     if not built and driver is None:
-        return _absent("a CUDA build of PyTorch drives the GPU here")
+        return _absent("PyTorch's CUDA build runs the models on it")
     if not built:
         return (
             "failed", f"driver {driver}, but this PyTorch ({torch.__version__}) has no CUDA",
@@ -40,7 +40,7 @@ def cuda() -> Answer:
         )  # fmt: skip
     if not torch.cuda.is_available():
         if driver is None:
-            return _absent(f"this PyTorch (CUDA {built}) will use the GPU once there is one")
+            return _absent(f"this PyTorch (CUDA {built}) runs the models on it")
         return (
             "failed", f"driver {driver}, PyTorch built for CUDA {built}, but no GPU is usable",
             "update the driver, and look at CUDA_VISIBLE_DEVICES",
@@ -54,7 +54,7 @@ def gpu() -> Answer:
     import torch
 
     if not torch.cuda.is_available():
-        return _absent("CSM-1B speaks in real time; csm-nano runs well on the CPU")
+        return _absent("CSM-1B, too; csm-nano is made for the processor")
     read = read_gpus()
     found, remedies = [], [read["reason"]] if read["reason"] else []
     supported = torch.cuda.get_arch_list()
@@ -76,7 +76,7 @@ def gpu() -> Answer:
 
 def tf32() -> Answer:
     """Whether TF32 speeds up float32 products, and what it costs."""
-    result = _probed("tf32", "float32 products run several times faster on tensor cores")
+    result = _probed("tf32", "float32 products on its tensor cores")
     if isinstance(result, tuple):
         return result
     found = (
@@ -89,7 +89,7 @@ def tf32() -> Answer:
 
 def cuda_graphs() -> Answer:
     """Captures and replays a graph, and compares."""
-    result = _probed("cuda_graph", "a frame's launches become one")
+    result = _probed("cuda_graph", "a whole frame in one launch")
     if isinstance(result, tuple):
         return result
     found = (
@@ -106,7 +106,7 @@ def flash_attn() -> Answer:
     import torch
 
     if not torch.cuda.is_available():
-        return _absent("it is one more attention kernel to compare")
+        return _absent("one more attention kernel to compare")
     if importlib.util.find_spec("flash_attn") is None:
         return (
             "absent", "not installed; PyTorch's own attention backends are used",
@@ -118,7 +118,7 @@ def flash_attn() -> Answer:
 
 
 def _absent(gain: str) -> Answer:
-    return "absent", "no NVIDIA GPU on this machine", f"nothing to do; with one, {gain}"
+    return "absent", "no NVIDIA GPU on this machine", f"with one: {gain}"
 
 
 def _probed(name: str, gain: str) -> dict[str, Any] | Answer:
@@ -136,7 +136,7 @@ def _probed(name: str, gain: str) -> dict[str, Any] | Answer:
 
 
 def _digits(one: dict[str, Any]) -> str:
-    """ "9.0" → "90"."""
+    """Compute capability 9.0 as 90."""
     return str(one["compute_capability"]).replace(".", "")
 
 

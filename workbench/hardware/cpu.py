@@ -103,7 +103,7 @@ def _cgroup_quota() -> float | None:
 
 
 def _bytes_of(size: str) -> int:
-    """ "32768K" → 33554432."""
+    """The size 32768K as 33554432."""
     found = re.fullmatch(r"(\d+)([KMG]?)", size)
     return int(found.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[found.group(2)] if found else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,16 +25,20 @@ def hardware_report(
     """``{"machine", "verdict", "checks", "ceilings", "environment"}``, JSON-able.
 
     ``budget_s`` is spent on the ceilings of each device; the other arguments are ``validate``'s.
+    ``progress`` hears an empty name at the end.
     """
     checks = validate(output=output, more=more, progress=progress)
     if progress:
         progress("ceilings")
     environment = fingerprint()
+    ceilings = measure_ceilings(budget_s).to_dict()
+    if progress:
+        progress("")
     return {
         "machine": label(environment),
         "verdict": verdict(checks),
         "checks": [check.to_dict() for check in checks],
-        "ceilings": measure_ceilings(budget_s).to_dict(),
+        "ceilings": ceilings,
         "environment": environment,
     }
 
@@ -49,13 +54,16 @@ def format_report(report: dict[str, Any]) -> str:
         f"{check.found}"
         for check in checks
     ]
-    for title, wanted in (("What to do", ("failed", "warning")), ("Not here", ("absent",))):
+    for title, wanted in (
+        ("What to do", ("failed", "warning")),
+        ("Not on this machine: nothing is wrong, and this could be gained", ("absent",)),
+    ):
         advised = [check for check in checks if check.status in wanted and check.remedy]
         if advised:
             lines += ["", title]
             lines += [f"  {check.name:<{width}}  {check.remedy}" for check in advised]
     ceilings = report["ceilings"]
-    lines += ["", "Ceilings (median, 10th to 90th percentile)"]
+    lines += ["", "Ceilings (median, 10th and 90th percentile of n samples)"]
     lines += ["  " + line for line in _aligned(ceiling_rows(ceilings))]
     lines += [f"  {note}" for note in ceilings["notes"]]
     return "\n".join([*lines, "", report["verdict"]])
@@ -66,7 +74,7 @@ def check_rows(checks: Sequence[Check]) -> list[dict[str, str]]:
     return [
         {
             "check": check.name,
-            "": f"{SYMBOLS[check.status]} {WORDS[check.status]}",
+            "status": f"{SYMBOLS[check.status]} {WORDS[check.status]}",
             "found": check.found,
             "what to do": check.remedy,
             "why it matters": check.why,
@@ -75,31 +83,46 @@ def check_rows(checks: Sequence[Check]) -> list[dict[str, str]]:
     ]
 
 
-def ceiling_rows(ceilings: dict[str, Any]) -> list[dict[str, str]]:
-    """The table of ceilings, from ``Ceilings.to_dict()``."""
+def ceiling_rows(ceilings: dict[str, Any]) -> list[dict[str, Any]]:
+    """The table of ceilings, from ``Ceilings.to_dict()``; figures stay numbers."""
     return [
         {
             "ceiling": one["name"],
-            "device": one["device"] + (f", {threads(one['threads'])}" if one["threads"] else ""),
+            "device": one["device"],
+            "threads": one["threads"],
             "type": one["dtype"],
-            "rate": f"{one['median']:,.1f} {one['unit']}",
-            "p10 to p90": f"{one['p10']:,.1f} to {one['p90']:,.1f}",
-            "n": str(len(one["samples"])),
+            "median": one["median"],
+            "10 %": one["p10"],
+            "90 %": one["p90"],
+            "unit": one["unit"],
+            "n": len(one["samples"]),
             "size": one["size"],
         }
         for one in ceilings["results"]
     ]
 
 
-def threads(count: int) -> str:
-    """ "1 thread", "2 threads"."""
-    return f"{count} thread{'' if count == 1 else 's'}"
+def say(step: str) -> None:
+    """A ``progress`` for terminals: each step takes the line of the one before it on stderr."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{step} …" if step else "\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _aligned(rows: list[dict[str, str]]) -> list[str]:
-    table = [list(rows[0]), *(list(row.values()) for row in rows)]
+def _aligned(rows: list[dict[str, Any]]) -> list[str]:
+    """One line a row; text to the left, figures to the right."""
+    table = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    right = [all(not isinstance(row[name], str) for row in rows) for name in rows[0]]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(
+            cell.rjust(width) if figure else cell.ljust(width)
+            for cell, width, figure in zip(row, widths, right, strict=True)
+        ).rstrip()
         for row in table
     ]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.1f}" if isinstance(value, float) else str(value)

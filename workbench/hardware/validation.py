@@ -14,7 +14,7 @@ __all__ = ["Check", "Inquiry", "validate", "verdict"]
 def validate(
     *,
     output: Path | None = None,
-    compile_limit_s: float = 90.0,
+    compile_limit_s: float = 150.0,
     more: Sequence[Inquiry] = (),
     progress: Callable[[str], None] | None = None,
 ) -> list[Check]:
