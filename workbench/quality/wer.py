@@ -15,6 +15,7 @@ from workbench.errors import InputError
 from workbench.paths import data_dir
 
 RESAMPLES = 2000
+SILENCE_DBFS = -60.0  # audio that never gets louder holds no words
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -119,6 +120,8 @@ class SphinxRecognizer:
 
     def transcribe(self, audio: Audio) -> str:
         """The words heard in ``audio``, lower case; empty where there are none."""
+        if audio.peak_dbfs < SILENCE_DBFS:
+            return ""  # the recognizer would hear its likeliest words in the noise
         pause = np.zeros(self.RATE_HZ // 10, np.float32)
         samples = np.concatenate([pause, audio.resampled(self.RATE_HZ).samples, pause])
         # The recognizer adapts its level to what it heard before: bring all to one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from workbench.files import atomic_path
 class Clock:
     """How far a training run is: in steps where ``total_steps`` is given, else in time.
 
-    ``elapsed_s`` counts time spent training over all sessions. ``session_s`` ends one session
-    early (the run continues from its checkpoint in the next).
+    ``elapsed_s`` counts time spent training over all sessions. ``session_s`` or
+    ``session_steps`` end one session early (the next continues from its checkpoint).
     """
 
     total_s: float = math.inf
     total_steps: int | None = None
     session_s: float = math.inf
+    session_steps: int | None = None  # counted over all sessions, like ``total_steps``
     step: int = 0
     elapsed_s: float = 0.0
     _last: float | None = None
@@ -45,6 +47,8 @@ class Clock:
     @property
     def session_over(self) -> bool:
         """Whether this session's time is used up."""
+        if self.session_steps is not None and self.step >= self.session_steps:
+            return True
         return self._session >= self.session_s
 
     def tick(self) -> None:
@@ -101,6 +105,14 @@ def load(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def record(folder: Path, stage: str, clock: Clock, means: dict[str, float]) -> None:
+    """Adds a line of mean losses to ``folder/history.jsonl``; the model card's curves."""
+    rounded = {name: round(value, 4) for name, value in means.items()}
+    line = {"stage": stage, "step": clock.step, "elapsed_s": round(clock.elapsed_s), **rounded}
+    with (folder / "history.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def autocast(device: str) -> torch.autocast:

@@ -72,11 +72,11 @@ def decode_latents(model: nn.Module, latents: Tensor) -> Tensor:
 
 
 def decoder_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Parameters of everything after the quantizer."""
+    """Parameters of everything after the codes."""
     return [
         parameter
         for name, parameter in model.named_parameters()
-        if name.startswith(("decoder", "upsample"))
+        if name.startswith(("decoder", "upsample")) or "output_proj" in name
     ]
 
 

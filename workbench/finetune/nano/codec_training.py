@@ -175,7 +175,9 @@ def train_codes(
         averages.add(parts)
         bar.update()
         if clock.step % 100 == 0:
-            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {averages.take()}")
+            means = averages.means()
+            checkpoints.record(folder, "codes", clock, means)
+            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {as_text(means)}")
         if clock.elapsed_s - saved_s > SAVE_EVERY_S:
             crops.refresh()
             store()
@@ -269,9 +271,7 @@ def train_decoder(
         audio, _, _ = crops.batch(source, recipe.decoder_crops, recipe.decoder_crop_frames)
         audio = audio.to(device)
         with checkpoints.autocast(device):
-            with torch.no_grad():
-                embedding = quantized_embedding(model, audio)
-            made = decode_latents(model, embedding)
+            made = decode_latents(model, quantized_embedding(model, audio))
         loss = mel_loss(made[:, 0, skipped:].float(), audio[:, 0, skipped:])
         rate = checkpoints.learning_rate(
             clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps
@@ -281,7 +281,9 @@ def train_decoder(
         averages.add({"mel": loss})
         bar.update()
         if clock.step % 100 == 0:
-            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {averages.take()}")
+            means = averages.means()
+            checkpoints.record(folder, "decoder", clock, means)
+            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {as_text(means)}")
         if clock.elapsed_s - saved_s > SAVE_EVERY_S:
             crops.refresh()
             store()
@@ -317,9 +319,10 @@ class Averages:
         self._sums, self._count = {}, 0
         return values
 
-    def take(self) -> str:
-        """The means as text; starts again from nothing."""
-        return " ".join(f"{name} {value:.3f}" for name, value in self.means().items())
+
+def as_text(means: dict[str, float]) -> str:
+    """Losses on one line."""
+    return " ".join(f"{name} {value:.3f}" for name, value in means.items())
 
 
 def _update(

@@ -12,7 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from workbench.finetune.nano import checkpoints
-from workbench.finetune.nano.codec_training import Averages
+from workbench.finetune.nano.codec_training import Averages, as_text
 from workbench.finetune.nano.language import PhoneScaffold, alignment_loss, build_language, language_loss
 from workbench.finetune.nano.language_data import BUCKET, Batch, CodeSource, DataRecipe
 
@@ -104,7 +104,9 @@ def train_language(
         averages.add(parts)
         bar.update()
         if clock.step % 100 == 0:
-            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {averages.take()}")
+            means = averages.means()
+            checkpoints.record(folder, name, clock, means)
+            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {as_text(means)}")
         if clock.elapsed_s - saved_s > SAVE_EVERY_S:
             store()
             source.refresh()

@@ -1,0 +1,169 @@
+"""Model cards: what was trained on what, how it went, what was measured, what it can't do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.finetune.nano.dataset import Shard, shard_numbers
+from workbench.finetune.nano.domain import HELD_OUT_SHARE, Grammar
+from workbench.finetune.nano.speech import RATE_HZ, VOICES
+
+CURVE_ROWS = 8
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the cards state; everything is read from the run's files."""
+
+    hours: float
+    utterances: int
+    history: tuple[dict[str, Any], ...]
+    results: dict[str, Any]  # empty where nothing was measured yet
+
+    @staticmethod
+    def read(out: Path, results: dict[str, Any]) -> Facts:
+        """Collects the facts of the run in ``out``."""
+        shards = [Shard.read(out / "speech", number) for number in shard_numbers(out / "speech")]
+        path = out / "history.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return Facts(
+            sum(len(shard.samples) for shard in shards) / RATE_HZ / 3600,
+            sum(len(shard) for shard in shards),
+            tuple(json.loads(line) for line in lines),
+            results,
+        )
+
+
+def codec_card(facts: Facts) -> str:
+    """README.md of mimi-nano."""
+    parts = [
+        _front("mimi-nano", "audio codec"),
+        "# mimi-nano\n\nA small Mimi (transformers' `MimiModel`): 24 kHz mono, 12.5 frames a second, "
+        "six codebooks of 512, trained by this project on synthetic speech so that the workbench "
+        "runs with no GPU and no download. Code 0 of every codebook is dead: the encoder never "
+        "emits it, so that csm-nano's all-zero frame can mean end of audio. The first code is "
+        "taught the phones, as Mimi's is taught WavLM's features.",
+        _data(facts),
+        _training(facts, ("codes", "decoder")),
+        "## Measured\n\n" + _codec_table(facts.results.get("codec")),
+        "## What it cannot do\n\nIt knows four synthetic voices that have nothing above 8 kHz. Real "
+        "voices, music and noise come out distorted; other speakers are pulled towards the four.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def language_card(facts: Facts) -> str:
+    """README.md of csm-nano."""
+    grammar = Grammar.load()
+    parts = [
+        _front("csm-nano", "text-to-speech"),
+        "# csm-nano\n\nA small CSM (transformers' `CsmForConditionalGeneration`; backbone 256 wide, "
+        "5 layers; depth decoder 160 wide, 2 layers), trained by this project on synthetic "
+        "speech. The codec's weights are not in here but in `../mimi-nano`; `workbench.json` "
+        "says so, and `workbench.load(\"csm-nano\")` puts both together. Text is read letter by "
+        "letter, lower case; digits become words, pause signs commas.",
+        "Voices, by CSM's speaker id: "
+        + ", ".join(f"`[{i}]` {v.name} ({v.description})" for i, v in enumerate(VOICES))
+        + ".",
+        _data(facts),
+        _training(facts, ("alignment", "language")),
+        "## Measured\n\n" + _language_table(facts.results.get("language")),
+        "## What it cannot do\n\n"
+        f"Its domain is a grammar of {len(grammar.words)} everyday words "
+        "(`data/nano/grammar.txt`). Other words are read by analogy and often wrong; sentences "
+        "much longer than those of the grammar lose their way. It has four voices; context audio "
+        "of another speaker doesn't clone that speaker. Its prosody is flite's.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front(name: str, task: str) -> str:
+    return (
+        f"---\nlicense: apache-2.0\nlanguage: en\npipeline_tag: {task.replace(' ', '-')}\n"
+        f"tags: [{name}, synthetic-speech]\n---"
+    )
+
+
+def _data(facts: Facts) -> str:
+    voices = ", ".join(f"{voice.name} {voice.share:.0%}" for voice in VOICES)
+    return (
+        f"## Data\n\n{facts.hours:.1f} h of synthetic speech, {facts.utterances:,} utterances, by "
+        f"flite ({voices}), of sentences from a grammar; phone and word times come from flite. "
+        f"One sentence in {HELD_OUT_SHARE}, chosen by its hash, was never trained on; the figures "
+        "below are on such sentences. flite and its voices are free software under a BSD-like "
+        "license (Carnegie Mellon University)."
+    )
+
+
+def _training(facts: Facts, stages: tuple[str, ...]) -> str:
+    parts = ["## Training\n\n`workbench train nano`; bf16 on shared CPU cores, wall-clock times."]
+    for stage in stages:
+        lines = [line for line in facts.history if line["stage"] == stage]
+        if not lines:
+            continue
+        last = lines[-1]
+        names = [key for key in last if key not in ("stage", "step", "elapsed_s")]
+        picked = np.unique(np.linspace(0, len(lines) - 1, CURVE_ROWS).round().astype(int))
+        table = [
+            f"### {stage}: {last['step']:,} steps, {last['elapsed_s'] / 60:.0f} min",
+            "",
+            "| step | minutes | " + " | ".join(names) + " |",
+            "|" + "---|" * (len(names) + 2),
+        ]
+        table += [
+            f"| {lines[row]['step']:,} | {lines[row]['elapsed_s'] / 60:.1f} | "
+            + " | ".join(f"{lines[row].get(name, float('nan')):.3f}" for name in names)
+            + " |"
+            for row in picked
+        ]
+        parts.append("\n".join(table))
+    return "\n\n".join(parts)
+
+
+def _codec_table(results: dict[str, Any] | None) -> str:
+    if not results:
+        return "Not measured yet."
+    rows = [
+        ("main voices (rms, awb)", results["main"]),
+        ("all four voices", results["all"]),
+        *((voice.name, results[voice.name]) for voice in VOICES if voice.name in results),
+        ("source, main voices", results["source_main"]),
+        ("source, all voices", results["source_all"]),
+    ]
+    return (
+        "Word error rate after encoding and decoding, by pocketsphinx with a bigram language "
+        "model of the same grammar (a forgiving judge); 95 % bootstrap over sentences.\n\n"
+        + _rates(rows)
+    )
+
+
+def _language_table(results: dict[str, Any] | None) -> str:
+    if not results:
+        return "Not measured yet."
+    rows = [("all four voices, in turn", results["all"])]
+    if "main" in results:
+        rows.append(("main voices (rms, awb)", results["main"]))
+    rows += [(voice.name, results[voice.name]) for voice in VOICES if voice.name in results]
+    return (
+        "Word error rate of synthesized held-out sentences through mimi-nano, with the sampling "
+        "of `generation_config.json`, by pocketsphinx with a bigram language model of the same "
+        "grammar (a forgiving judge); 95 % bootstrap over sentences.\n\n"
+        + _rates(rows)
+        + f"\n\nEnd of audio reached by itself: {results['ended']:.1%} of them."
+    )
+
+
+def _rates(rows: list[tuple[str, dict[str, Any]]]) -> str:
+    lines = ["| what | WER | 95 % interval | sentences | words |", "|---|---|---|---|---|"]
+    for name, rate in rows:
+        low, high = rate["interval"]
+        lines.append(
+            f"| {name} | {rate['value']:.3f} | {low:.3f} to {high:.3f} | {rate['sentences']} "
+            f"| {rate['words']} |"
+        )
+    return "\n".join(lines)

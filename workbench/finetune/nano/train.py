@@ -1,0 +1,259 @@
+"""``train_nano``: the nano voice from nothing, stage by stage, each of which can be resumed."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from workbench.errors import InputError
+from workbench.files import write_json
+from workbench.finetune.nano import card, checkpoints
+from workbench.finetune.nano.codec import codec_config
+from workbench.finetune.nano.codec_training import CodecRecipe, train_codes, train_decoder
+from workbench.finetune.nano.codes import encode_all, label_all
+from workbench.finetune.nano.dataset import generate
+from workbench.finetune.nano.evaluate import evaluate_codec, evaluate_language
+from workbench.finetune.nano.export import export_codec, export_language
+from workbench.finetune.nano.language import build_language, language_config
+from workbench.finetune.nano.language_data import DataRecipe
+from workbench.finetune.nano.language_training import LanguageRecipe, train_language
+
+STAGES = (
+    "all",
+    "data",
+    "alignment",
+    "codec",
+    "encode",
+    "language",
+    "decoder",
+    "evaluate",
+    "export",
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what comes out; minutes are those of one unshared CPU core.
+
+    On a machine with two cores ``alignment`` can run beside ``codec``, and ``language`` beside
+    ``decoder``: each is a process of its own on the same folder.
+    """
+
+    hours_of_speech: float = 12.0
+    shard_utterances: int = 500
+    workers: int = 2
+    alignment_minutes: float = 15.0
+    codec_minutes: float = 20.0
+    decoder_minutes: float = 60.0
+    language_minutes: float = 60.0
+    encode_passes: int = 1
+    sentences: int = 200  # of the evaluation
+    seed: int = 1
+    codec_changes: dict[str, Any] = field(default_factory=dict)
+    language_changes: dict[str, Any] = field(default_factory=dict)
+    codec: CodecRecipe = field(default_factory=CodecRecipe)
+    language: LanguageRecipe = field(default_factory=LanguageRecipe)
+
+    @staticmethod
+    def smoke() -> Recipe:
+        """Seconds a stage, and a voice that says nothing: for tests."""
+        tiny = {"hidden_size": 32, "intermediate_size": 64, "head_dim": 16}
+        depth = {"hidden_size": 32, "intermediate_size": 64, "head_dim": 16}
+        heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
+        return Recipe(
+            hours_of_speech=30 * 2.4 / 3600,
+            shard_utterances=15,
+            workers=1,
+            alignment_minutes=1 / 60,
+            codec_minutes=3 / 60,
+            decoder_minutes=1 / 60,
+            language_minutes=2 / 60,
+            sentences=4,
+            codec_changes={
+                "num_filters": 4,
+                "codebook_size": 32,
+                "codebook_dim": 16,
+                "vector_quantization_hidden_dimension": 16,
+                "num_quantizers": 3,
+                "num_hidden_layers": 1,
+                "upsample_groups": 32,
+                **tiny,
+                **heads,
+            },
+            language_changes={
+                "num_hidden_layers": 3,
+                "num_attention_heads": 4,
+                "num_key_value_heads": 4,
+                "depth_decoder_config": {**depth, **heads},
+                **tiny,
+            },
+            codec=CodecRecipe(crops=2, decoded_crops=1, decoder_crops=1),
+            language=LanguageRecipe(data=DataRecipe(utterances=4)),
+        )
+
+
+def train_nano(
+    out: Path,
+    stage: str = "all",
+    minutes: float | None = None,
+    hours_of_speech: float | None = None,
+    device: str = "cpu",
+    resume: bool = True,
+    threads: int | None = None,
+    recipe: Recipe | None = None,
+) -> dict[str, Any]:
+    """Makes mimi-nano and csm-nano in ``out / "models"``.
+
+    ``minutes`` ends each training stage early in this call; the next call continues it from its
+    checkpoint until the recipe's own budget is used. ``resume=False`` forgets the stage's
+    checkpoint (the speech stays). Returns what the stages did, and the last figures measured.
+
+    Raises InputError for an unknown stage, or a stage whose inputs are missing.
+    """
+    if stage not in STAGES:
+        raise InputError(f"no stage {stage!r}", f"use one of {', '.join(STAGES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("no CUDA device here", "train with device 'cpu'")
+    recipe = recipe or Recipe()
+    if hours_of_speech is not None:
+        recipe = replace(recipe, hours_of_speech=hours_of_speech)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    run = _Run(Path(out), recipe, device, minutes, resume)
+    chosen = STAGES[1:] if stage == "all" else (stage,)
+    summary: dict[str, Any] = {"out": str(out), "stages": {}}
+    for name in chosen:
+        started = time.monotonic()
+        result = run.stages[name]()
+        summary["stages"][name] = result | {"seconds": round(time.monotonic() - started, 1)}
+        if result.get("finished") is False:
+            summary["next"] = f"call again: {name} isn't finished"
+            break
+    return summary
+
+
+class _Run:
+    """One call's folder, recipe and limits; a method for each stage."""
+
+    def __init__(
+        self, out: Path, recipe: Recipe, device: str, minutes: float | None, resume: bool
+    ) -> None:
+        self.out, self.recipe, self.device = out, recipe, device
+        self.session_s = math.inf if minutes is None else minutes * 60
+        self.resume = resume
+        self.codec_config = codec_config(**recipe.codec_changes)
+        changes = {
+            key: dict(value) if isinstance(value, dict) else value
+            for key, value in recipe.language_changes.items()
+        }
+        self.language_config = language_config(self.codec_config, **changes)
+        self.stages: dict[str, Callable[[], dict[str, Any]]] = {
+            name: getattr(self, name) for name in STAGES[1:]
+        }
+
+    def data(self) -> dict[str, Any]:
+        recipe = self.recipe
+        shards = generate(
+            self.out / "speech",
+            recipe.hours_of_speech,
+            recipe.seed,
+            recipe.workers,
+            recipe.shard_utterances,
+        )
+        return {"shards": shards}
+
+    def alignment(self) -> dict[str, Any]:
+        label_all(self.out / "speech", self.out / "labels", self.codec_config.num_quantizers)
+        return self._language("alignment", "labels", self.recipe.alignment_minutes)
+
+    def codec(self) -> dict[str, Any]:
+        clock = self._clock("codes", self.recipe.codec_minutes)
+        arguments = (self.out, self.out / "speech", self.codec_config, self.recipe.codec)
+        return {"finished": train_codes(*arguments, clock, self.device), **clock.state()}
+
+    def encode(self) -> dict[str, Any]:
+        model = self._codec("codes").to(self.device)
+        files = encode_all(
+            model,
+            self.out / "speech",
+            self.out / "codes",
+            self.device,
+            self.recipe.encode_passes,
+        )
+        return {"files": files}
+
+    def language(self) -> dict[str, Any]:
+        return self._language("language", "codes", self.recipe.language_minutes)
+
+    def decoder(self) -> dict[str, Any]:
+        self._codec("codes")
+        clock = self._clock("decoder", self.recipe.decoder_minutes)
+        arguments = (self.out, self.out / "speech", self.codec_config, self.recipe.codec)
+        return {"finished": train_decoder(*arguments, clock, self.device), **clock.state()}
+
+    def evaluate(self) -> dict[str, Any]:
+        codec, language = self._codec("decoder"), self._trained_language()
+        results = {
+            "codec": evaluate_codec(codec, self.recipe.sentences),
+            "language": evaluate_language(language, codec, self.recipe.sentences),
+        }
+        write_json(self.out / "results.json", results)
+        return {
+            "codec_wer": results["codec"]["all"]["value"],
+            "language_wer": results["language"]["all"]["value"],
+            "ended": results["language"]["ended"],
+        }
+
+    def export(self) -> dict[str, Any]:
+        path = self.out / "results.json"
+        results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        facts = card.Facts.read(self.out, results)
+        models = self.out / "models"
+        export_codec(self._codec("decoder"), models, card.codec_card(facts))
+        export_language(self._trained_language(), models, card.language_card(facts))
+        return {"models": str(models)}
+
+    def _language(self, name: str, codes: str, minutes: float) -> dict[str, Any]:
+        clock = self._clock(name, minutes)
+        finished = train_language(
+            self.out,
+            self.out / codes,
+            self.language_config,
+            self.recipe.language,
+            clock,
+            self.device,
+            name,
+        )
+        return {"finished": finished, **clock.state()}
+
+    def _clock(self, name: str, minutes: float) -> checkpoints.Clock:
+        if not self.resume:
+            (self.out / f"{name}.pt").unlink(missing_ok=True)
+        return checkpoints.Clock(total_s=minutes * 60, session_s=self.session_s)
+
+    def _codec(self, name: str) -> nn.Module:
+        from transformers import MimiModel
+
+        model = MimiModel(self.codec_config)
+        model.load_state_dict(self._stored(name)["model"])
+        return model.eval()
+
+    def _trained_language(self) -> nn.Module:
+        model = build_language(self.language_config)
+        model.load_state_dict(self._stored("language")["average"])
+        return model.eval()
+
+    def _stored(self, name: str) -> dict[str, Any]:
+        stored = checkpoints.load(self.out / f"{name}.pt")
+        if stored is None:
+            stage = "codec" if name == "codes" else name
+            raise InputError(f"{self.out} has no {name}.pt yet", f"run the stage {stage!r} first")
+        return stored
