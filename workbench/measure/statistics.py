@@ -6,7 +6,7 @@ import contextlib
 import gc
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from workbench.errors import InputError
 PERCENTILES = (5, 50, 95, 99)
 RESAMPLES = 4_000  # between seeds, the ends of a 95 % interval move by a few % of its width
 
+Key = TypeVar("Key", bound=Hashable)
 T = TypeVar("T")
 
 
@@ -95,11 +96,11 @@ def paired_ratio(
 
 
 def interleaved(
-    arms: Mapping[str, Callable[[], T]],
+    arms: Mapping[Key, Callable[[], T]],
     trials: int,
     seed: int = 0,
     wrap: Callable[[Iterable[int]], Iterable[int]] = lambda rounds: rounds,
-) -> dict[str, list[T]]:
+) -> dict[Key, list[T]]:
     """Calls every arm once a round, in a new random order each round; returns what they gave.
 
     So that drift (clocks, other load) hits all arms alike and sample i of all arms is a pair. An
@@ -109,7 +110,7 @@ def interleaved(
     if not arms or trials < 1:
         raise InputError(f"{trials} trials of {len(arms)} arms", "pass at least one of each")
     order = list(arms)
-    results: dict[str, list[T]] = {name: [] for name in order}
+    results: dict[Key, list[T]] = {name: [] for name in order}
     shuffle = random.Random(seed).shuffle
     for _ in wrap(range(trials)):
         shuffle(order)
