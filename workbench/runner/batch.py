@@ -87,7 +87,7 @@ def run(
         batch.progress.say("Interrupted: the kernel is stopped, what was finished stays.")
     command = _command(notebooks, parameters or {}, smoke=smoke, all=all)
     not_run = [one.name for one in chosen[len(results) :]]
-    index = gallery.write(out, [one.name for one in chosen], command, not_run)
+    index = gallery.write(out, command, not_run)
     failed = any(result.status != "ok" for result in results)
     return RunResult(INTERRUPTED if interrupted else int(failed), index, results)
 
@@ -190,10 +190,10 @@ def _result(out: Path, record: Record, skipped: bool = False) -> NotebookResult:
 def _folder(out: Path | None, resume: bool) -> Path:
     """The folder to write to, made and tried; OutputError where it can't be."""
     if out is None and resume:
-        batches = sorted(records.outputs_dir().glob("*Z/index.html"))
+        batches = sorted(path for path in records.outputs_dir().glob("20*Z") if path.is_dir())
         if not batches:
             raise InputError("there is no batch to resume", "name its folder with --out")
-        out = batches[-1].parent
+        out = batches[-1]
     if out is None:
         out = records.outputs_dir() / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}"
     out = Path(out).expanduser().resolve()

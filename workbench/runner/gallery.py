@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +18,40 @@ from workbench.measure.record import Record
 from workbench.runner import page
 
 COVER_WIDTH_PX = 960
-_RECORD = ".record.json"
 
 
-def write(out: Path, order: list[str], command: str, not_run: list[str]) -> Path:
-    """Writes ``index.html`` from the records in ``out``: those in ``order`` first, then others
-    that lie there. ``command`` is what makes the batch again.
+def write(out: Path, command: str, not_run: Sequence[str] = ()) -> Path:
+    """Writes ``index.html`` from the records in ``out``, earlier ones included, by their names.
+
+    ``command`` is what makes the batch again; ``not_run`` names what an interruption left out.
     """
     from jinja2 import Environment, FileSystemLoader
 
     found = _records(out)
-    names = [name for name in order if name in found] + sorted(set(found) - set(order))
-    cards = [_card(out, found[name]) for name in names]
+    cards = [_card(out, record) for record in found]
     environment = Environment(loader=FileSystemLoader(page.TEMPLATES), autoescape=True)
     html = environment.get_template("gallery.html.j2").render(
         cards=cards,
         command=command,
-        facts=_facts([found[name] for name in names]),
+        facts=_facts(found),
         not_run=not_run,
         policy=page.POLICY,
         style=page.style(),
-        summary=_summary([found[name] for name in names], not_run),
+        summary=_summary(found, not_run),
     )
     index = out / "index.html"
     write_text(index, html)
     return index
 
 
-def _records(out: Path) -> dict[str, Record]:
-    found = {}
-    for path in sorted(out.glob(f"*{_RECORD}")):
-        try:
+def _records(out: Path) -> list[Record]:
+    """The valid records in ``out`` that have a page."""
+    found = []
+    for path in sorted(out.glob("*.record.json")):
+        with contextlib.suppress(RecordError):
             record = records.read(path)
-        except RecordError:
-            continue
-        if (out / f"{record.name}.html").is_file():
-            found[path.name.removesuffix(_RECORD)] = record
+            if (out / f"{record.name}.html").is_file():
+                found.append(record)
     return found
 
 
@@ -101,7 +101,7 @@ def _facts(found: list[Record]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts.items() if value]
 
 
-def _summary(found: list[Record], not_run: list[str]) -> str:
+def _summary(found: list[Record], not_run: Sequence[str]) -> str:
     failed = sum(record.status == "failed" for record in found)
     parts = [f"{len(found)} notebook{'s' * (len(found) != 1)}"]
     parts.append(f"{failed} failed" if failed else "all done")

@@ -42,7 +42,7 @@ class Progress:
             self._bar = tqdm(
                 total=cells,
                 desc=f"[{self._index}/{self.total}] {notebook.name}",
-                bar_format="{desc} {bar:20} cell {n_fmt}/{total_fmt} {elapsed} {postfix}",
+                bar_format="{desc} {bar:20} cell {n_fmt}/{total_fmt} {elapsed}{postfix}",
                 file=sys.stderr,
                 leave=False,
                 dynamic_ncols=True,
