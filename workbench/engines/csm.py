@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from workbench.audio import Audio
 from workbench.engines.generators import CodeGenerator, FrameStepGenerator, TransformersGenerator
+from workbench.engines.request import Request, RequestReader
 from workbench.engines.speech import Chunk, Ended, Reference, Speech, Streaming
-from workbench.engines.stages import StageClock
 from workbench.errors import InputError
 from workbench.models.csm.load import LoadedCsm
-from workbench.models.csm.prompt import Segment, token_ids
-from workbench.models.csm.sampling import Sampling
 from workbench.models.mimi.streaming import MimiDecoderStream
-from workbench.text import checked, segments
 
 GENERATORS: Mapping[str, type[FrameStepGenerator] | type[TransformersGenerator]] = {
     "frame": FrameStepGenerator,
@@ -29,22 +26,10 @@ GENERATORS: Mapping[str, type[FrameStepGenerator] | type[TransformersGenerator]]
 DEFAULT_IMPLEMENTATION = "frame"
 
 
-@dataclass(frozen=True)
-class _Request:
-    text: str
-    parts: tuple[str, ...]
-    voice: int
-    context: tuple[Segment, ...]
-    seed: int
-    sampling: Sampling
-    max_frames: int | None
-    clock: StageClock
-
-
 class CsmStream:
     """An iterator over the chunks of one request; ``speech`` is the whole at its end."""
 
-    def __init__(self, chunks: Iterator[Chunk | Speech]) -> None:
+    def __init__(self, chunks: Generator[Chunk | Speech]) -> None:
         self._chunks = chunks
         self._speech: Speech | None = None
 
@@ -69,14 +54,15 @@ class CsmStream:
 
     def close(self) -> None:
         """Stops generating; the engine is free again."""
-        self._chunks.close()  # type: ignore[attr-defined]
+        self._chunks.close()
 
 
 class CsmEngine:
     """CSM behind the Synthesizer protocol; see ``workbench.load``.
 
     ``implementation`` is ``frame`` (our frame step) or ``transformers`` (its ``generate``).
-    An engine speaks one request at a time.
+    An engine speaks one request at a time. A long text is spoken in parts of whole sentences;
+    the codec's state runs on through them, so that the sound is one decode of all codes.
     """
 
     def __init__(
@@ -88,10 +74,6 @@ class CsmEngine:
         implementation: str = DEFAULT_IMPLEMENTATION,
         chars_per_part: int = 400,
     ) -> None:
-        if implementation not in GENERATORS:
-            raise InputError(
-                f"no implementation called {implementation!r}", f"use {' or '.join(GENERATORS)}"
-            )
         self.name = name
         self.weights = weights
         self.implementation = implementation
@@ -99,21 +81,26 @@ class CsmEngine:
         self.csm = csm
         self.config = csm.model.config
         self.codec = csm.model.codec_model
-        self.device = csm.model.lm_head.weight.device
-        self.dtype = csm.model.lm_head.weight.dtype
+        self.device: torch.device = csm.model.lm_head.weight.device
+        self.dtype: torch.dtype = csm.model.lm_head.weight.dtype
         self.rate_hz = int(self.codec.config.sampling_rate)
         self.frame_samples = round(self.rate_hz / self.codec.config.frame_rate)
-        self.chars_per_part = chars_per_part
+        self._requests = RequestReader(csm, name, chars_per_part)
         self._generator: CodeGenerator = GENERATORS[implementation](csm)
         self._decoder: MimiDecoderStream | None = None
         self._busy = threading.Lock()
 
-    def warm_up(self, voice: int | None = None) -> float:
+    @property
+    def streams(self) -> bool:
+        """Whether frames come while later ones are still to be generated."""
+        return self._generator.streams
+
+    def warm_up(self) -> float:
         """Runs a short request once; returns the seconds it took."""
         started = time.perf_counter()
-        first = next(iter(self.voices)) if voice is None else voice
-        streaming: Streaming = "true" if self._generator.streams else "pseudo"
-        for _ in self.stream("warm up", voice=first, seed=0, max_frames=2, streaming=streaming):
+        voice = next(iter(self.voices))
+        streaming: Streaming = "true" if self.streams else "pseudo"
+        for _ in self.stream("warm up", voice=voice, seed=0, max_frames=2, streaming=streaming):
             pass
         return time.perf_counter() - started
 
@@ -129,7 +116,15 @@ class CsmEngine:
         time_stages: bool = False,
     ) -> Speech:
         """Speaks ``text``; all codes first, then all sound. See ``Synthesizer.synthesize``."""
-        request = self._request(text, voice, context, seed, temperature, max_frames, time_stages)
+        request = self._requests.read(
+            text,
+            voice=voice,
+            context=context,
+            seed=seed,
+            temperature=temperature,
+            max_frames=max_frames,
+            time_stages=time_stages,
+        )
         stream = CsmStream(self._pseudo(request, whole=True))
         for _ in stream:
             pass
@@ -152,17 +147,25 @@ class CsmEngine:
         Raises InputError where ``true`` is asked of transformers' ``generate``, whose frames
         come only at the end.
         """
-        request = self._request(text, voice, context, seed, temperature, max_frames, time_stages)
-        if streaming == "pseudo":
-            return CsmStream(self._pseudo(request, whole=False))
-        if streaming != "true":
+        if streaming not in ("true", "pseudo"):
             raise InputError(f"no streaming called {streaming!r}", "use 'true' or 'pseudo'")
-        if not self._generator.streams:
+        if streaming == "true" and not self.streams:
             raise InputError(
                 f"the implementation {self.implementation!r} gives its frames only at the end",
                 "use streaming='pseudo', or load with implementation='frame'",
             )
-        return CsmStream(self._true(request))
+        request = self._requests.read(
+            text,
+            voice=voice,
+            context=context,
+            seed=seed,
+            temperature=temperature,
+            max_frames=max_frames,
+            time_stages=time_stages,
+        )
+        if streaming == "true":
+            return CsmStream(self._true(request))
+        return CsmStream(self._pseudo(request, whole=False))
 
     def synthesize_batch(
         self,
@@ -173,84 +176,89 @@ class CsmEngine:
         temperature: float | None = None,
         max_frames: int | None = None,
     ) -> list[Speech]:
-        """Speaks several texts in one batch; all are ready at the end of it."""
+        """Speaks several texts in one batch; all are ready at the end of it.
+
+        Each part of a long text is a row of its own, and ``max_frames`` holds for each.
+        """
         if not texts:
             raise InputError("an empty list of texts", "pass at least one text")
         started = time.perf_counter()
-        request = self._request(texts[0], voice, (), seed, temperature, max_frames, False)
-        parts = [segments(checked(text), self.chars_per_part) for text in texts]
-        rows = [part for group in parts for part in group]
-        prompts = [[Segment(part, voice)] for part in rows]
+        requests = [
+            self._requests.read(
+                text, voice=voice, seed=seed, temperature=temperature, max_frames=max_frames
+            )
+            for text in texts
+        ]
+        rows = [(request, part) for request in requests for part in request.parts]
+        limits = [self._requests.frame_limit(request, part) for request, part in rows]
+        first = requests[0]
         with self._alone():
-            codes = torch.stack(
-                list(
-                    self._generator.frames(
-                        prompts,
-                        request.sampling,
-                        request.seed,
-                        max(self._cap([Segment(r, voice)], request, 0) for r in rows),
-                        request.clock,
-                    )
-                )
-            )  # [T, B, K]
-            spoken = [
-                self._cut(codes[:, row], self._cap(prompts[row], request, 0))
-                for row in range(len(rows))
-            ]
-            sounds = [self._decoded(row_codes) for row_codes, _ in spoken]
+            frames = self._generator.frames(
+                [request.prompt(part) for request, part in rows],
+                first.sampling,
+                first.seed,
+                max(limits),
+                first.clock,
+            )
+            codes = torch.stack(list(frames), dim=2)  # [B, K, T]
+            spoken = [self._cut(row, limit) for row, limit in zip(codes, limits, strict=True)]
+            sounds = [self._decoded(row) for row, _ in spoken]
         elapsed_ms = (time.perf_counter() - started) * 1000
         results = []
-        row = 0
-        for text, group in zip(texts, parts, strict=True):
-            ended: Ended = "eos" if all(spoken[row + i][1] for i in range(len(group))) else "cap"
+        for request in requests:
+            mine = range(len(request.parts))
+            by_itself = [spoken[row][1] for row in mine]
             results.append(
                 self._speech(
-                    replace(request, text=checked(text)),
-                    [sounds[row + i] for i in range(len(group))],
-                    [spoken[row + i][0] for i in range(len(group))],
-                    ended,
+                    replace(request, seed=first.seed),
+                    np.concatenate([sounds[row] for row in mine]),
+                    torch.cat([spoken[row][0] for row in mine], dim=1),
+                    "eos" if all(by_itself) else "cap",
                     [elapsed_ms],
                     elapsed_ms,
-                    whole=True,
                 )
             )
-            row += len(group)
+            del spoken[: len(mine)], sounds[: len(mine)]
         return results
 
-    def _true(self, request: _Request) -> Iterator[Chunk | Speech]:
+    def _true(self, request: Request) -> Generator[Chunk | Speech]:
         """Each frame decoded as it is generated, with the codec's carried state."""
         with self._alone():
             started = time.perf_counter()
-            decoder = self._decoder_stream()
+            decoder = self._fresh_decoder()
             sounds: list[np.ndarray] = []
             codes: list[torch.Tensor] = []
             times_ms: list[float] = []
-            ended: Ended = "eos"
-            for frame, part_ended in self._frames(request):
-                if frame is None:
-                    ended = ended if part_ended else "cap"
-                    continue
+            frames = self._frames(request)
+            while True:
+                try:
+                    frame = next(frames)
+                except StopIteration as stop:
+                    ended: Ended = stop.value
+                    break
                 with request.clock("codec"), torch.inference_mode():
                     sound = decoder.frame(frame[None])[0].float().cpu().numpy()
                 times_ms.append((time.perf_counter() - started) * 1000)
                 sounds.append(sound)
-                codes.append(frame[:, None])
+                codes.append(frame)
                 yield Chunk(Audio(sound, self.rate_hz), times_ms[-1], len(sounds) - 1)
             total_ms = (time.perf_counter() - started) * 1000
-        yield self._speech(request, sounds, codes, ended, times_ms, total_ms, whole=False)
+        sound = np.concatenate(sounds) if sounds else np.zeros(0, dtype=np.float32)
+        yield self._speech(request, sound, self._stacked(codes), ended, times_ms, total_ms)
 
-    def _pseudo(self, request: _Request, *, whole: bool) -> Iterator[Chunk | Speech]:
+    def _pseudo(self, request: Request, *, whole: bool) -> Generator[Chunk | Speech]:
         """All codes first, then all sound, then (unless ``whole``) cut into frames."""
         with self._alone():
             started = time.perf_counter()
             frames: list[torch.Tensor] = []
-            ended: Ended = "eos"
-            for frame, part_ended in self._frames(request):
-                if frame is None:
-                    ended = ended if part_ended else "cap"
-                else:
-                    frames.append(frame)
-            codes = torch.stack(frames, dim=1) if frames else self._no_codes()
+            generated = self._frames(request)
+            while True:
+                try:
+                    frames.append(next(generated))
+                except StopIteration as stop:
+                    ended: Ended = stop.value
+                    break
+            codes = self._stacked(frames)
             with request.clock("codec"):
                 sound = self._decoded(codes)
             times_ms: list[float] = []
@@ -260,37 +268,48 @@ class CsmEngine:
                 chunk = Audio(sound[offset : offset + size], self.rate_hz)
                 yield Chunk(chunk, times_ms[-1], index)
             total_ms = (time.perf_counter() - started) * 1000
-        yield self._speech(request, [sound], [codes], ended, times_ms, total_ms, whole=whole)
+        yield self._speech(request, sound, codes, ended, times_ms, total_ms)
 
-    def _frames(self, request: _Request) -> Iterator[tuple[torch.Tensor | None, bool]]:
-        """Frames ``[K]`` of all parts of the text; ``(None, ended by itself)`` closes a part."""
+    def _frames(self, request: Request) -> Generator[torch.Tensor, None, Ended]:
+        """Frames ``[K]`` of all parts of the text; returns how it ended."""
+        ended: Ended = "eos"
         made = 0
         for number, part in enumerate(request.parts):
-            prompt = [*request.context, Segment(part, request.voice)]
-            cap = self._cap(prompt, request, made)
-            if cap <= 0:
-                yield None, False
-                return
+            limit = self._requests.frame_limit(request, part, made)
+            if limit < 1:
+                return "cap"
             by_itself = False
             for codes in self._generator.frames(
-                [prompt], request.sampling, request.seed + number, cap, request.clock
+                [request.prompt(part)],
+                request.sampling,
+                request.seed + number,
+                limit,
+                request.clock,
             ):
-                if self._is_end(codes[0]):
-                    by_itself = True
+                by_itself = bool(self._ends(codes[0]))
+                if by_itself:
                     break
                 made += 1
-                yield codes[0], False
-            yield None, by_itself
+                yield codes[0]
+            if not by_itself:
+                ended = "cap"
+        return ended
 
-    def _is_end(self, frame: torch.Tensor) -> bool:
-        return bool((frame[:-1] == self.config.codebook_eos_token_id).all())
+    def _ends(self, codes: torch.Tensor) -> torch.Tensor:
+        """Whether codes ``[K, …]`` are end-of-audio frames; the last codebook doesn't count."""
+        return (codes[:-1] == self.config.codebook_eos_token_id).all(dim=0)
 
-    def _cut(self, codes: torch.Tensor, cap: int) -> tuple[torch.Tensor, bool]:
-        """``[T, K]`` cut at its end-of-audio frame or ``cap``: ``[K, T']`` and whether it ended."""
-        codes = codes[:cap]
-        ends = (codes[:, :-1] == self.config.codebook_eos_token_id).all(dim=1).nonzero()
-        length = int(ends[0]) if len(ends) else len(codes)
-        return codes[:length].T, bool(len(ends))
+    def _cut(self, codes: torch.Tensor, limit: int) -> tuple[torch.Tensor, bool]:
+        """``[K, T]`` cut at its end-of-audio frame or ``limit``, and whether it ended itself."""
+        codes = codes[:, :limit]
+        ends = self._ends(codes).nonzero()
+        return (codes[:, : int(ends[0])], True) if len(ends) else (codes, False)
+
+    def _stacked(self, frames: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Frames ``[K]`` as ``[K, T]``, also where there are none."""
+        if frames:
+            return torch.stack(list(frames), dim=1)
+        return torch.zeros(self.config.num_codebooks, 0, dtype=torch.int64, device=self.device)
 
     def _decoded(self, codes: torch.Tensor) -> np.ndarray:
         """Offline decode of ``[K, T]`` → ``[T * frame_samples]`` float32."""
@@ -299,105 +318,42 @@ class CsmEngine:
         with torch.inference_mode():
             return self.codec.decode(codes[None]).audio_values[0, 0].float().cpu().numpy()
 
-    def _decoder_stream(self) -> MimiDecoderStream:
+    def _fresh_decoder(self) -> MimiDecoderStream:
         if self._decoder is None:
             self._decoder = MimiDecoderStream(self.codec)
         self._decoder.reset()
         return self._decoder
 
-    def _request(
-        self,
-        text: str,
-        voice: int,
-        context: Sequence[Reference],
-        seed: int | None,
-        temperature: float | None,
-        max_frames: int | None,
-        time_stages: bool,
-    ) -> _Request:
-        clock = StageClock(time_stages, self.device)
-        with clock("text"):
-            text = checked(text)
-            parts = tuple(segments(text, self.chars_per_part))
-        for speaker in (voice, *(reference.voice for reference in context)):
-            if speaker not in self.voices:
-                known = ", ".join(f"{key} ({name})" for key, name in self.voices.items())
-                raise InputError(f"{self.name} has no voice {speaker}", f"use one of {known}")
-        if max_frames is not None and max_frames < 1:
-            raise InputError(f"max_frames of {max_frames}", "allow at least one frame (80 ms)")
-        spoken: tuple[Segment, ...] = ()
-        if context:
-            with clock("context"):
-                spoken = tuple(self._context(reference) for reference in context)
-        return _Request(
-            text=text,
-            parts=parts,
-            voice=voice,
-            context=spoken,
-            seed=secrets.randbits(31) if seed is None else seed,
-            sampling=self._sampling(temperature),
-            max_frames=max_frames,
-            clock=clock,
-        )
-
-    def _context(self, reference: Reference) -> Segment:
-        samples = torch.from_numpy(reference.audio.resampled(self.rate_hz).samples)
-        if len(samples) < self.frame_samples:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Holds the engine for one request; its caches can't serve two."""
+        if not self._busy.acquire(blocking=False):
             raise InputError(
-                f"a reference of {reference.audio.duration_s:.2f} s is shorter than one frame",
-                "use a few seconds of speech",
+                f"{self.name} is speaking already",
+                "finish or close its stream first, or load a second engine",
             )
-        with torch.inference_mode():
-            codes = self.codec.encode(samples[None, None].to(self.device)).audio_codes[0]
-        books = self.config.num_codebooks
-        return Segment(checked(reference.text), reference.voice, codes[:books], samples)
-
-    def _sampling(self, temperature: float | None) -> Sampling:
-        if temperature is None:
-            return self.csm.sampling
-        if temperature < 0:
-            raise InputError(f"a temperature of {temperature}", "use 0 (greedy) or more")
-        return replace(self.csm.sampling, temperature=temperature, depth_temperature=temperature)
-
-    def _cap(self, prompt: Sequence[Segment], request: _Request, made: int) -> int:
-        """Frames that the last segment of ``prompt`` may take."""
-        from_text = 50 + 5 * len(prompt[-1].text) // 2
-        room = self.config.max_position_embeddings - len(token_ids(self.csm, prompt))
-        if room < 1:
-            raise InputError(
-                f"text and context leave no room in the {self.config.max_position_embeddings} "
-                f"positions of {self.name}",
-                "use a shorter reference",
-            )
-        wanted = min(from_text, room)
-        return wanted if request.max_frames is None else min(request.max_frames - made, room)
-
-    def _no_codes(self) -> torch.Tensor:
-        return torch.zeros(self.config.num_codebooks, 0, dtype=torch.int64, device=self.device)
-
-    def _alone(self) -> _Alone:
-        return _Alone(self._busy, self.name)
+        try:
+            yield
+        finally:
+            self._busy.release()
 
     def _speech(
         self,
-        request: _Request,
-        sounds: Sequence[np.ndarray],
-        codes: Sequence[torch.Tensor],
+        request: Request,
+        samples: np.ndarray,
+        codes: torch.Tensor,
         ended: Ended,
         times_ms: Sequence[float],
         total_ms: float,
-        *,
-        whole: bool,
     ) -> Speech:
-        samples = np.concatenate(sounds) if sounds else np.zeros(0, dtype=np.float32)
-        size = max(len(samples), 1) if whole else self.frame_samples
+        size = max(len(samples), 1) if len(times_ms) == 1 else self.frame_samples
         return Speech(
             samples=samples,
             rate_hz=self.rate_hz,
             text=request.text,
             voice=request.voice,
             seed=request.seed,
-            codes=torch.cat([self._no_codes(), *codes], dim=1).cpu().numpy(),
+            codes=codes.cpu().numpy(),
             ended=ended,
             generation_ms=total_ms,
             chunks_ms=tuple(times_ms),
@@ -408,21 +364,3 @@ class CsmEngine:
             weights=self.weights,
             stages_ms=request.clock.summary(total_ms),
         )
-
-
-class _Alone:
-    """Holds the engine for one request; says so where it is taken."""
-
-    def __init__(self, lock: threading.Lock, name: str) -> None:
-        self._lock = lock
-        self._name = name
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise InputError(
-                f"{self._name} is speaking already",
-                "finish or close its stream first, or load a second engine",
-            )
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
