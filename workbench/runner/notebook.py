@@ -112,7 +112,7 @@ def _locate(name: str) -> Path:
     ]
     if len(matches) == 1:
         return matches[0]
-    known = ", ".join(one.stem for one in _shipped())
+    known = ", ".join(one.stem for one in _shipped()) or "none yet"
     raise InputError(
         f"{name!r} names {len(matches)} notebooks" if matches else f"no notebook {name!r}",
         f"there are: {known}; a number such as 10 or a path works too",
