@@ -164,7 +164,7 @@ def frame_parts(config: Any, position: int) -> list[Part]:
     """The parts of one frame, from a CsmConfig alone."""
     depth, codebooks = config.depth_decoder_config, config.num_codebooks
     passes = codebooks - 1  # one code each; the first code comes from the backbone
-    backbone_weights, depth_weights = _layer_weights(config), _layer_weights(depth)
+    backbone_products, depth_products = _matrices(config), _matrices(depth)
     # Depth pass p (0-based) attends to p + 2 entries; pass 0 writes two, attending to 1 and 2.
     depth_attended = sum(range(1, codebooks + 1))
     depth_read = sum(range(2, codebooks + 1))
@@ -176,32 +176,36 @@ def frame_parts(config: Any, position: int) -> list[Part]:
         Part("embedding rows", 0, 1, rows, 0),
         Part(
             "backbone",
-            backbone_weights + config.hidden_size,  # and the last norm
+            backbone_products + _norms(config),
             1,
             _kv_row(config) * (position + 1),
-            2 * backbone_weights + _attention_flops(config) * (position + 1),
+            2 * backbone_products + _attention_flops(config) * (position + 1),
         ),
         Part("first code's head", head, 1, 0, 2 * head),
         Part("depth projection", projection, passes, 0, 2 * projection * codebooks),
         Part(
             "depth decoder",
-            depth_weights + depth.hidden_size,
+            depth_products + _norms(depth),
             passes,
             _kv_row(depth) * depth_read,
-            2 * depth_weights * codebooks + _attention_flops(depth) * depth_attended,
+            2 * depth_products * codebooks + _attention_flops(depth) * depth_attended,
         ),
         Part("codebook heads", heads, 1, 0, 2 * heads),
         _mimi_decoder(config.codec_config, codebooks, position),
     ]
 
 
-def _layer_weights(config: Any) -> int:
-    """Weights of all layers of a Llama-like stack (q, k, v, o; gate, up, down; two norms)."""
-    attention = 2 * config.hidden_size * config.head_dim * (
-        config.num_attention_heads + config.num_key_value_heads
-    )  # fmt: skip
+def _matrices(config: Any) -> int:
+    """Weights of the products of a Llama-like stack: q, k, v, o and gate, up, down."""
+    heads = config.num_attention_heads + config.num_key_value_heads
+    attention = 2 * config.hidden_size * config.head_dim * heads
     feed_forward = 3 * config.hidden_size * config.intermediate_size
-    return config.num_hidden_layers * (attention + feed_forward + 2 * config.hidden_size)
+    return int(config.num_hidden_layers * (attention + feed_forward))
+
+
+def _norms(config: Any) -> int:
+    """Weights of its norms: two a layer and one at the end."""
+    return int((2 * config.num_hidden_layers + 1) * config.hidden_size)
 
 
 def _kv_row(config: Any) -> int:
