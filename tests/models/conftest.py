@@ -40,9 +40,12 @@ NANO = {  # the architecture of mimi-nano: 1920 samples a frame
 }
 
 
+LEVEL = 0.3  # standard deviation of the sound: peaks of about 1, as loud speech has
+
+
 @torch.no_grad()
 def random_codec(settings, seed=0, dtype=torch.float32, **changes):
-    """A codec whose latents and sound have a standard deviation of 1.
+    """A codec whose latents have a standard deviation of 1, its sound LEVEL.
 
     transformers starts with codebooks of zero and layers scaled by 0.01: every code would sound
     alike, and attention would hardly be heard.
@@ -68,7 +71,7 @@ def random_codec(settings, seed=0, dtype=torch.float32, **changes):
     last = codec.decoder.decoder_seanet.layers[-1].conv
     level = codec.decode(codes).audio_values.std()
     for parameter in (last.weight, last.bias):
-        parameter.div_(level)
+        parameter.mul_(LEVEL / level)
     sound = torch.randn(2, 1, 40 * codec.config.frame_size)
     codec.encoder.downsample.conv.weight.div_(codec.encoder(sound).latents.std())
     for module in quantizer.modules():

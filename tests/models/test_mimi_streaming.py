@@ -12,7 +12,7 @@ from tests.models.conftest import NANO, TINY, random_codec, random_codes
 from workbench.errors import InputError
 from workbench.models.mimi.streaming import MimiDecoderStream, MimiEncoderStream
 
-TOLERANCE = 1e-5  # of sounds with a standard deviation of 1
+TOLERANCE = 1e-5  # of sounds with peaks of about 1
 chunkings = st.lists(st.integers(1, 12), min_size=1, max_size=8)
 quick = settings(max_examples=40, deadline=None)
 
@@ -113,7 +113,7 @@ def test_nano_beyond_the_window(nano_codec, chunks):
         codes, expected = codes[..., :150], expected[:, : 150 * 1920]
     sound = streamed_sound(MimiDecoderStream(nano_codec), codes, chunks)
     assert difference(sound, expected) <= TOLERANCE
-    assert 0.5 < expected.std() < 2
+    assert 0.5 < expected.abs().max() < 5
 
 
 _offline = {}
