@@ -163,6 +163,22 @@ def test_titles_state_the_finding(speed, streaming):
     )
 
 
+def test_verdicts_say_it_in_words(speed, streaming):
+    verdict = findings.baseline_verdict(speed, "generate", "frame step", "The depth leads", 0.0)
+    assert "4.0× as fast as generate" in verdict
+    assert "Both say the same tokens; the sound is the same, bit for bit." in verdict
+    verdict = findings.streaming_verdict(streaming, "pseudo", "true")
+    assert "after 20 ms instead of 80 ms" in verdict
+    assert "never runs dry in 6 speeches" in verdict
+    slow = compare(
+        {name: streamed(Clockwork(100), name) for name in ("true", "pseudo")}, TWO, trials=2
+    )
+    assert "never with a prebuffer of 100 ms" in findings.streaming_verdict(slow, "pseudo", "true")
+    assert findings.sentence_finding(streaming, "pseudo", "true") == (
+        "First audio 2.0× sooner for the short sentence, 6.0× for the long one"
+    )
+
+
 def test_sameness_in_words():
     assert "bit for bit" in findings.sameness(0.0)
     assert "at most 3e-07" in findings.sameness(2.7e-7)

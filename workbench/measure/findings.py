@@ -144,6 +144,51 @@ def streaming_finding(trials: Trials, baseline: str, other: str) -> str:
     return f"{_capital(other)}: first audio {sooner(trials.ratio(baseline, other, ttfa_ms))}"
 
 
+def sentence_finding(trials: Trials, baseline: str, other: str) -> str:
+    """A title: between which sentences the gain in first audio ranges."""
+    ratios = {n: trials.ratio(baseline, other, ttfa_ms, n).value for n in trials.sentences}
+    least, most = (f(ratios, key=lambda name: ratios[name]) for f in (min, max))
+    if least == most:
+        return f"First audio {_round(ratios[most])}× sooner for the {most} sentence"
+    return (
+        f"First audio {_round(ratios[least])}× sooner for the {least} sentence, "
+        f"{_round(ratios[most])}× for the {most} one"
+    )
+
+
+def baseline_verdict(
+    trials: Trials, baseline: str, other: str, stages: str, difference: float
+) -> str:
+    """What notebook 10 learned, in words."""
+    characters = trials.interval(other, lambda speech: speech.chars_per_s).value
+    tokens = "the same" if equal_tokens(trials, baseline, other) else "not all of the same"
+    clip = trials.clip(other, trials.sentences[0])
+    return (
+        f"{speed_finding(trials, baseline, other)}, {characters:.0f} characters a second. "
+        f"{stages}. Both say {tokens} tokens; {sameness(difference)}.{noise_warning(clip)}"
+    )
+
+
+def streaming_verdict(trials: Trials, baseline: str, other: str) -> str:
+    """What notebook 30 learned, in words."""
+    first, second = (trials.interval(arm, ttfa_ms).value for arm in (baseline, other))
+    heard = trials.interval(other, onset_ms).value
+    stalls = [played(s).underruns for said in trials.speeches[other].values() for s in said]
+    wait = max(max(trials.samples(other, prebuffer_ms, name)) for name in trials.sentences)
+    player = (
+        f"a player never runs dry in {len(stalls)} speeches"
+        if not any(stalls)
+        else f"a player runs dry {sum(stalls)} times in {len(stalls)} speeches, "
+        f"and never with a prebuffer of {wait:.0f} ms"
+    )
+    return (
+        f"{streaming_finding(trials, baseline, other)}: after {second:.0f} ms instead of "
+        f"{first:.0f} ms; speech is audible after {heard:.0f} ms. With {other} {player}, and "
+        f"{sameness(largest_difference(trials, baseline, other))} as with {baseline}."
+        f"{noise_warning(trials.clip(other, trials.sentences[0]))}"
+    )
+
+
 def sameness(difference: float) -> str:
     """Whether two clips sound the same, from the largest difference of their samples."""
     if difference == 0:

@@ -31,6 +31,9 @@ class Interval:
     n: int
     confidence: float = 0.95
 
+    def __str__(self) -> str:
+        return f"{self.value:.4g} ({self.low:.4g}–{self.high:.4g}, n = {self.n})"
+
 
 @dataclass(frozen=True)
 class Ratio(Interval):
