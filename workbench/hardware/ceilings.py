@@ -100,6 +100,10 @@ class Ceilings:
             )
         return max(found, key=lambda one: one.median)
 
+    def in_unit(self, unit: str) -> list[Ceiling]:
+        """The ceilings in ``unit`` of the device that matters."""
+        return [one for one in self.results if one.unit == unit and one.device == self.device]
+
     def memory_gbs(self, device: str | None = None) -> float:
         """The rate that memory was seen to reach, GB/s (90th percentile, copy or read)."""
         return max(self.find(name, device=device).spread[1] for name in ("copy", "read"))

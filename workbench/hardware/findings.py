@@ -6,15 +6,17 @@ from workbench.hardware.ceilings import Ceilings
 
 
 def memory_finding(ceilings: Ceilings) -> str:
-    """What the memory gives, in a sentence."""
-    memory_gbs, cached_gbs = ceilings.memory_gbs(), ceilings.cached_gbs()
+    """What the memory gives, in a sentence (medians, as its plot shows)."""
+    memory_gbs = max(ceilings.find(name).median for name in ("copy", "read"))
     found = f"Memory ({ceilings.device}) gives {memory_gbs:,.0f} GB a second"
-    return found + (f", the cache {cached_gbs / memory_gbs:.1f}× as much" if cached_gbs else "")
+    if not any(one.name == "cached read" for one in ceilings.in_unit("GB/s")):
+        return found
+    return f"{found}, the cache {ceilings.find('cached read').median / memory_gbs:.1f}× as much"
 
 
 def matmul_finding(ceilings: Ceilings) -> str:
-    """How bfloat16 products compare with float32, in a sentence."""
-    plain, brain = (ceilings.matmul_gflops(dtype) for dtype in ("float32", "bfloat16"))
+    """How bfloat16 products compare with float32, in a sentence (medians)."""
+    plain, brain = (ceilings.find("matmul", dtype).median for dtype in ("float32", "bfloat16"))
     if brain >= plain:
         return f"Matrix products run {brain / plain:.1f}× as fast in bfloat16 as in float32"
     return f"Matrix products run {plain / brain:.1f}× as fast in float32 as in bfloat16"
@@ -22,13 +24,12 @@ def matmul_finding(ceilings: Ceilings) -> str:
 
 def alt_text(ceilings: Ceilings, unit: str) -> str:
     """The ceilings in ``unit`` for those who don't see the plot."""
-    parts = [f"{one.label} {one.median:,.1f}" for one in ceilings.results if one.unit == unit]
+    parts = [f"{one.label} {one.median:,.1f}" for one in ceilings.in_unit(unit)]
     return f"Median rates in {unit} on {ceilings.machine}: {'; '.join(parts)}."
 
 
 def caption(ceilings: Ceilings, unit: str) -> str:
-    """Machine, samples, and what disturbed the ceilings in ``unit``."""
-    counts = [len(one.samples) for one in ceilings.results if one.unit == unit]
-    shown = "dot: median; bar: its 95 % bootstrap interval"
-    lines = [f"{ceilings.machine}; n = {min(counts)} to {max(counts)} samples each; {shown}"]
-    return "; ".join([*lines, *ceilings.notes])
+    """Machine, samples, and what may have disturbed the ceilings in ``unit``."""
+    counts = [len(one.samples) for one in ceilings.in_unit(unit)]
+    samples = f"{ceilings.machine}; n = {min(counts)} to {max(counts)} samples each"
+    return "; ".join([samples, "median and its 95 % bootstrap interval", *ceilings.notes])

@@ -66,6 +66,13 @@ class FrameLimit:
         """JSON-able."""
         return asdict(self) | {"cached": list(self.cached), "notes": list(self.notes)}
 
+    def sentence(self, model: str) -> str:
+        """The limit in words, for the model's name."""
+        return (
+            f"One {self.frame_ms:.0f} ms frame of {model} in {self.dtype} takes at least "
+            f"{self.limit_ms:.3g} ms here: real time is {'in' if self.rtf < 1 else 'out of'} reach."
+        )
+
     def describe(self) -> str:
         """A few lines to print before the measurement."""
         total_gb = sum(self.bytes_by_part.values()) / 1e9
@@ -88,23 +95,34 @@ class FrameLimit:
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
+def csm_1b_config() -> Any:
+    """CSM-1B's configuration, without a download: the defaults of transformers' CsmConfig."""
+    from transformers import CsmConfig, logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # it warns about its own default token ids
+    try:
+        return CsmConfig()
+    finally:
+        logging.set_verbosity(level)
+
+
 def frame_limit(
     config: Any,
     ceilings: Ceilings,
     dtype: str = "bfloat16",
     position: int = 256,
     *,
-    codec_dtype: str | None = None,
+    codec_dtype: str = "float32",
     streams: int = 1,
     device: str | None = None,
 ) -> FrameLimit:
     """The least time of one frame of the CSM that ``config`` (a CsmConfig) describes.
 
-    ``position``: entries already in the backbone's KV cache. ``codec_dtype``: Mimi's, None for the
-    same. ``streams``: frames made together, which share each read of the weights. ``device``: None
+    ``position``: entries already in the backbone's KV cache. ``codec_dtype``: Mimi's type.
+    ``streams``: frames made together, which share each read of the weights. ``device``: None
     for the one that matters on this machine. Raises InputError for a type that has no ceiling.
     """
-    codec_dtype = codec_dtype or dtype
     for given in (dtype, codec_dtype):
         if given not in BYTES_OF:
             raise InputError(f"the type {given!r}", f"choose one of {', '.join(BYTES_OF)}")
