@@ -266,20 +266,20 @@ def test_one_frame_in_a_cuda_graph():
     codec = random_codec(NANO).cuda()
     codes = random_codes(codec, 1, 40).cuda()
     stream = MimiDecoderStream(codec, 1, 1)
-    given = codes[..., 0].clone()
+    current = codes[..., 0].clone()
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
-            stream.frame(given)
+            stream.frame(current)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        sound = stream.frame(given)
+        sound = stream.frame(current)
     stream.reset()
     eager = MimiDecoderStream(codec, 1, 1)
     for frame in codes.unbind(-1):
-        given.copy_(frame)
+        current.copy_(frame)
         graph.replay()
         torch.testing.assert_close(sound, eager.frame(frame), atol=1e-4, rtol=0)
 

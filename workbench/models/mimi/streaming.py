@@ -36,7 +36,8 @@ class MimiDecoderStream:
     """Decodes ``batch_size`` streams of codes to sound, each at its own position.
 
     ``step`` takes any number of frames and checks its input; ``frame`` is the bare one-frame step
-    on tensors. Chunks longer than ``max_step_frames`` run in pieces of that length.
+    on tensors. Chunks longer than ``max_step_frames`` run in pieces of that length. A stream is
+    made for the codec as it is: make a new one when its weights change, or move to another device.
     """
 
     @torch.inference_mode(False)  # state made under inference mode couldn't be updated outside
