@@ -10,18 +10,22 @@ import pytest
 from workbench.audio import Audio
 from workbench.engines.speech import Chunk, Speech
 from workbench.errors import InputError
-from workbench.measure import findings
+from workbench.measure import findings, speech
+from workbench.measure.baseline import OURS, TODAY, measure_baseline
 from workbench.measure.speech import (
     SENTENCES,
     compare,
     frame_ms,
+    generation_ms,
+    named,
     onset_ms,
     prebuffer_ms,
     speak_once,
     streamed,
-    ttfa_ms,
     whole,
 )
+from workbench.measure.statistics import Ratio
+from workbench.measure.streaming import PSEUDO, TRUE, compare_streaming
 from workbench.text import checked
 
 RATE_HZ, FRAME = 24_000, 1_920
@@ -36,6 +40,9 @@ class Clockwork:
         self.name, self.implementation, self.rate_hz = "clockwork", "test", RATE_HZ
         self.voices = {0: "tick"}
         self.calls: list[str] = []
+
+    def warm_up(self) -> float:
+        return 0.5
 
     def synthesize(self, text: str, **options: object) -> Speech:
         self.calls.append(text)
@@ -68,17 +75,15 @@ class Stream:
 
 
 @pytest.fixture
-def speed():
-    return compare(
-        {"generate": whole(Clockwork(40)), "frame step": whole(Clockwork(10))}, TWO, trials=3
-    )
+def speed(monkeypatch):
+    monkeypatch.setattr(speech, "SENTENCES", TWO)
+    return measure_baseline(Clockwork(40), Clockwork(10), 2.0, TWO, trials=3)
 
 
 @pytest.fixture
-def streaming():
-    engine = Clockwork(20)
-    arms = {"true": streamed(engine), "pseudo": streamed(engine, "pseudo")}
-    return compare(arms, TWO, trials=3)
+def streaming(monkeypatch):
+    monkeypatch.setattr(speech, "SENTENCES", TWO)
+    return compare_streaming(Clockwork(20), TWO, trials=3)
 
 
 def test_the_sentences_can_be_spoken_and_grow():
@@ -87,55 +92,38 @@ def test_the_sentences_can_be_spoken_and_grow():
     assert list(SENTENCES) == ["short", "medium", "long", "very long"]
 
 
+def test_sentences_go_by_name():
+    assert named(["long", "short", "long"]) == {
+        "long": SENTENCES["long"],
+        "short": SENTENCES["short"],
+    }
+    with pytest.raises(InputError, match="'epic'"):
+        named(["short", "epic"])
+    with pytest.raises(InputError, match="no sentences"):
+        named([])
+
+
 def test_every_arm_speaks_every_sentence_once_a_round():
     engine = Clockwork(10)
     trials = compare({"a": whole(engine), "b": whole(engine)}, TWO, trials=4)
     assert trials.rounds == 4
     assert sorted(engine.calls) == sorted([*TWO.values()] * 8)
-    assert engine.calls[:4] != engine.calls[4:8] or engine.calls[4:8] != engine.calls[8:12]
     with pytest.raises(InputError):
         compare({"a": whole(engine)}, TWO, trials=1)
 
 
 def test_ratios_are_paired_and_by_sentence(speed):
-    ratio = speed.ratio("generate", "frame step", frame_ms, "long")
+    ratio = speed.trials.ratio(TODAY, OURS, frame_ms, "long")
     assert (ratio.low, ratio.value, ratio.high, ratio.n) == pytest.approx((4, 4, 4, 3))
-    assert speed.interval("generate", frame_ms).value == 40
-    assert speed.samples("frame step", lambda s: s.generation_ms) == [40, 40, 40]  # (20 + 60) / 2
-    assert speed.ended_share("generate") == 1
-    assert speed.raw(frame_ms)["generate/long"] == [40, 40, 40]
+    assert speed.trials.interval(TODAY, frame_ms).value == 40
+    assert speed.trials.samples(OURS, generation_ms) == [40, 40, 40]  # (20 + 60) / 2
+    assert speed.trials.raw(frame_ms)["generate/long"] == [40, 40, 40]
 
 
-def test_rows_of_speed_stand_beside_the_limit(speed):
-    row = findings.speed_rows(speed, "frame step", limit_ms=2.0)[1]
-    assert row["sentence"] == "long"
-    assert row["times the roofline"].value == 5
-    assert row["RTF"].value == pytest.approx(10 / 80)
-    assert row["characters/s"].value == pytest.approx(27 / 0.06)
-
-
-def test_rows_of_agreement_show_tokens(speed):
-    rows = findings.agreement_rows(speed, "generate", "frame step")
-    assert [row["equal tokens (%)"] for row in rows] == [100, 100]
-    assert rows[0]["first different frame"] is None
-    assert findings.equal_tokens(speed, "generate", "frame step")
-    other = compare(
-        {"generate": whole(Clockwork(40)), "frame step": whole(Clockwork(10, codes=1))}, TWO, 2
-    )
-    assert findings.agreement_rows(other, "generate", "frame step")[0]["equal tokens (%)"] == 0
-    assert not findings.equal_tokens(other, "generate", "frame step")
-
-
-def test_streaming_sounds_the_same_and_sooner(streaming):
-    assert streaming.ratio("pseudo", "true", ttfa_ms, "long").value == pytest.approx(6)
-    assert findings.largest_difference(streaming, "pseudo", "true") == 0
-    rows = findings.streaming_rows(streaming)
-    assert [(row["sentence"], row["streaming"]) for row in rows] == [
-        ("short", "true"), ("short", "pseudo"), ("long", "true"), ("long", "pseudo"),
-    ]  # fmt: skip
-    assert rows[2]["first audio (ms)"].value == 20
-    assert rows[2]["underruns"] == 0
-    assert rows[3]["first audio (ms)"].value == 120
+def test_speaking_once_labels_sentence_and_arm():
+    said = speak_once({"a": whole(Clockwork(10))}, TWO)
+    assert list(said) == ["short, a", "long, a"]
+    assert said["long, a"].stages_ms == {"backbone": 15, "depth": 45}
 
 
 def test_a_slow_engine_needs_a_prebuffer():
@@ -146,37 +134,73 @@ def test_a_slow_engine_needs_a_prebuffer():
     assert onset_ms(silent) == pytest.approx(480)
 
 
-def test_titles_state_the_finding(speed, streaming):
-    assert findings.speed_finding(speed, "generate", "frame step") == (
+def test_the_baseline_stands_beside_the_limit(speed):
+    row = speed.speed_rows()[1]
+    assert row["sentence"] == "long"
+    assert row["times the roofline"].value == 5
+    assert row["RTF"].value == pytest.approx(10 / 80)
+    assert row["characters/s"].value == pytest.approx(27 / 0.06)
+    assert speed.limits_ms["long, frame step"] == 12
+    assert speed.stage_finding == (
+        "The depth decoder takes 75 % of the time; all together, 5.0 times the roofline"
+    )
+
+
+def test_the_baseline_says_how_much_faster_and_whether_the_same(speed, monkeypatch):
+    assert speed.speed_finding == (
         "Frame step: 4.0× as fast as generate (4.0–4.0), faster than real time (RTF 0.12)"
     )
-    assert findings.speed_finding(speed, "frame step", "generate").startswith(
-        "Generate: 0.25× as fast as frame step (0.25–0.25)"
-    )
-    assert findings.streaming_finding(streaming, "pseudo", "true") == (
-        "True: first audio 4.0× sooner (4.0–4.0)"
-    )
-    assert "4.0× later" in findings.streaming_finding(streaming, "true", "pseudo")
-    assert "no sooner" in findings.streaming_finding(streaming, "true", "true")
-    assert findings.stage_finding({"backbone": 1.0, "depth": 3.0}, 22.4) == (
-        "The depth decoder takes 75% of the time; the whole takes 22 times the roofline"
-    )
+    assert [row["equal tokens (%)"] for row in speed.agreement_rows()] == [100, 100]
+    assert speed.agreement_rows()[0]["first different frame"] is None
+    assert "Both say the same tokens; the sound is the same, bit for bit." in speed.verdict
+    other = measure_baseline(Clockwork(40), Clockwork(10, codes=1), 2.0, TWO, trials=2)
+    assert "not all the same tokens (≥ 0%)" in other.verdict
+    slower = measure_baseline(Clockwork(10), Clockwork(100), 2.0, TWO, trials=2)
+    assert "0.10× as fast" in slower.speed_finding
+    assert "slower than real time" in slower.speed_finding
 
 
-def test_verdicts_say_it_in_words(speed, streaming):
-    verdict = findings.baseline_verdict(speed, "generate", "frame step", "The depth leads", 0.0)
-    assert "4.0× as fast as generate" in verdict
-    assert "Both say the same tokens; the sound is the same, bit for bit." in verdict
-    verdict = findings.streaming_verdict(streaming, "pseudo", "true")
-    assert "after 20 ms instead of 80 ms" in verdict
-    assert "never runs dry in 6 speeches" in verdict
-    slow = compare(
-        {name: streamed(Clockwork(100), name) for name in ("true", "pseudo")}, TWO, trials=2
-    )
-    assert "never with a prebuffer of 100 ms" in findings.streaming_verdict(slow, "pseudo", "true")
-    assert findings.sentence_finding(streaming, "pseudo", "true") == (
+def test_what_goes_into_the_record_is_raw(speed, streaming):
+    samples = {name: (values, unit) for name, values, unit in speed.samples()}
+    assert samples["generation/generate/long"] == ([240, 240, 240], "ms")
+    assert samples["warm-up/frame step"] == ([0.5], "s")
+    samples = {name: (values, unit) for name, values, unit in streaming.samples()}
+    assert samples["first audio/true streaming/long"] == ([20, 20, 20], "ms")
+
+
+def test_streaming_sounds_the_same_and_sooner(streaming):
+    assert streaming.ratios["long"].value == pytest.approx(6)
+    assert streaming.same
+    assert streaming.difference == 0
+    rows = streaming.rows()
+    assert [(row["sentence"], row["arm"]) for row in rows] == [
+        ("short", PSEUDO), ("short", TRUE), ("long", PSEUDO), ("long", TRUE),
+    ]  # fmt: skip
+    assert [row["first audio (ms)"].value for row in rows] == [40, 20, 120, 20]
+    assert rows[3]["underruns"] == 0
+    assert streaming.playbacks[TRUE].start_ms == 20
+    assert list(streaming.labels) == [
+        "pseudo-streaming: first audio after 120 ms",
+        "true streaming: first audio after 20 ms",
+    ]
+
+
+def test_streaming_in_words(streaming):
+    assert streaming.finding == "True streaming: first audio 4.0× sooner (4.0–4.0)"
+    assert streaming.sentence_finding == (
         "First audio 2.0× sooner for the short sentence, 6.0× for the long one"
     )
+    assert "20 ms instead of 80 ms" in streaming.verdict
+    assert "a player never runs dry in 6 speeches" in streaming.verdict
+    slow = compare_streaming(Clockwork(100), TWO, trials=2)
+    assert "runs dry 12 times in 4 speeches, and never with 100 ms" in slow.verdict
+
+
+def test_differences_are_claimed_only_where_they_can_be_told():
+    assert findings.sooner(Ratio(4, 3, 5, 9)) == "4.0× sooner (3.0–5.0)"
+    assert findings.sooner(Ratio(0.25, 0.2, 0.5, 9)) == "4.0× later (2.0–5.0)"
+    assert "no sooner" in findings.sooner(Ratio(1.1, 0.9, 1.3, 9))
+    assert "within the noise" in findings.faster(Ratio(1.1, 0.9, 1.3, 9), "it")
 
 
 def test_sameness_in_words():
@@ -185,16 +209,9 @@ def test_sameness_in_words():
     assert "differs" in findings.sameness(0.1)
 
 
-def test_captions_tell_the_machine_and_n_and_random_weights_are_named():
-    caption = findings.caption(Clockwork(10), 5)
-    assert caption.startswith("clockwork (weights 0123456789ab)")
-    assert "n = 5" in caption
-    assert "random weights" in findings.caption(Clockwork(10, "random"), 5)
+def test_captions_tell_the_machine_and_random_weights_are_named(streaming):
+    assert findings.caption(Clockwork(10)).startswith("clockwork (weights 0123456789ab) · ")
+    assert "n = 3" in streaming.caption
+    assert "random weights" in findings.caption(Clockwork(10, "random"))
     assert "noise" in findings.noise_warning(Clockwork(10, "random").synthesize("one"))
     assert findings.noise_warning(Clockwork(10).synthesize("one")) == ""
-
-
-def test_speaking_once_labels_sentence_and_arm():
-    said = speak_once({"a": whole(Clockwork(10))}, TWO)
-    assert list(said) == ["short, a", "long, a"]
-    assert said["long, a"].stages_ms == {"backbone": 15, "depth": 45}

@@ -6,7 +6,7 @@ trials.ratio("pseudo", "true", ttfa_ms)      # how many times sooner, with its i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -36,6 +36,18 @@ SENTENCES: Mapping[str, str] = {
 
 Arm = Callable[[str], Speech]
 Figure = Callable[[Speech], float]
+
+
+def named(sentences: Iterable[str]) -> dict[str, str]:
+    """The ``SENTENCES`` called so; InputError for a name that is none of theirs."""
+    chosen = list(dict.fromkeys(sentences))
+    unknown = [name for name in chosen if name not in SENTENCES]
+    if unknown or not chosen:
+        raise InputError(
+            f"no sentence called {', '.join(map(repr, unknown))}" if unknown else "no sentences",
+            f"choose from {', '.join(SENTENCES)}",
+        )
+    return {name: SENTENCES[name] for name in chosen}
 
 
 def whole(engine: Synthesizer, **options: Any) -> Arm:
@@ -70,6 +82,11 @@ class Trials:
     def sentences(self) -> tuple[str, ...]:
         """Names of the sentences."""
         return tuple(next(iter(self.speeches.values())))
+
+    @property
+    def middle(self) -> str:
+        """A sentence of medium length, to look at and listen to."""
+        return self.sentences[len(self.sentences) // 2]
 
     def clip(self, arm: str, sentence: str) -> Speech:
         """What the arm said in the first round."""
