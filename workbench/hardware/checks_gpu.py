@@ -118,7 +118,7 @@ def flash_attn() -> Answer:
 
 
 def _absent(gain: str) -> Answer:
-    return "absent", "no NVIDIA GPU on this machine", f"with one: {gain}"
+    return "absent", "no NVIDIA GPU", f"with one: {gain}"
 
 
 def _probed(name: str, gain: str) -> dict[str, Any] | Answer:

@@ -27,7 +27,7 @@ def inquiries(output: Path | None = None) -> list[Inquiry]:
         Inquiry("bfloat16", "half the bytes of float32, and decoding is bound by bytes", bf16),
         Inquiry("attention", "PyTorch's fused attention backends (flash, memory-efficient, cuDNN)",
                 attention),
-        Inquiry("processor cores", "one thread a physical core is fastest for small products",
+        Inquiry("processor cores", "more torch threads than cores get in each other's way",
                 cores),
         Inquiry("memory", "models and audio must fit beside everything else", memory),
         Inquiry("disk", "rendered notebooks and checkpoints need room", lambda: disk(folder)),

@@ -23,7 +23,7 @@ def inquiries(compile_limit_s: float) -> list[Inquiry]:
     return [
         Inquiry("torch.compile", "fuses a frame's small operations; the first call pays for it",
                 lambda: compiles(compile_limit_s)),
-        Inquiry("native extension", "purpose-built kernels; PyTorch's own do the same, slower",
+        Inquiry("native extension", "purpose-built kernels, to compare with PyTorch's own",
                 native),
         Inquiry("speech recognition", "word error rates come from faster-whisper", whisper),
         Inquiry("sound files", "players in rendered notebooks carry MP3, metrics read FLAC", sound),
@@ -107,7 +107,7 @@ def native() -> Answer:
     """The workbench's own extension; only its presence, the extension tests itself."""
     if importlib.util.find_spec("workbench.native") is None:
         return (
-            "absent", "not built on this machine; PyTorch's own operations are used",
+            "absent", "not built; PyTorch's own operations are used",
             "with it: purpose-built kernels beside PyTorch's",
         )  # fmt: skip
     module = importlib.import_module("workbench.native")
@@ -154,7 +154,7 @@ def synthesizers() -> Answer:
     found = [name for name in ("espeak-ng", "flite") if shutil.which(name)]
     if not found:
         return (
-            "absent", "neither espeak-ng nor flite on this machine",
+            "absent", "neither espeak-ng nor flite",
             "only for training: apt install flite espeak-ng",
         )  # fmt: skip
     return "ok", " and ".join(found), ""

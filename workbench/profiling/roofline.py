@@ -70,7 +70,8 @@ class FrameLimit:
         """The limit in words, for the model's name."""
         return (
             f"One {self.frame_ms:.0f} ms frame of {model} in {self.dtype} takes at least "
-            f"{self.limit_ms:.3g} ms here: real time is {'in' if self.rtf < 1 else 'out of'} reach."
+            f"{self.limit_ms:.3g} ms at the ceilings measured here: real time is "
+            f"{'in' if self.rtf < 1 else 'out of'} reach."
         )
 
     def describe(self) -> str:
