@@ -295,6 +295,13 @@ def test_slow_bfloat16_is_a_warning(monkeypatch):
     assert checks_machine.bf16()[0] == "failed"
 
 
+def test_missing_packages_have_a_remedy(monkeypatch):
+    for name in ("soundfile", "faster_whisper", "workbench.audio"):
+        monkeypatch.setitem(sys.modules, name, None)  # import raises ImportError
+    assert checks_software.sound()[2] == "pip install soundfile"
+    assert checks_software.whisper()[0] == "absent"
+
+
 def test_old_versions_fail(monkeypatch):
     monkeypatch.setattr(torch, "__version__", "2.9.1+cpu")
     assert checks_software.torch_version()[0] == "failed"

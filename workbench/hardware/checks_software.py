@@ -132,9 +132,13 @@ def whisper() -> Answer:
 def sound() -> Answer:
     """Really encodes a tenth of a second as MP3, FLAC and WAV."""
     import numpy as np
-    import soundfile
 
-    from workbench.audio import Audio
+    try:
+        import soundfile
+
+        from workbench.audio import Audio
+    except ImportError as problem:
+        return "failed", str(problem), "pip install soundfile"
 
     tone = Audio(np.sin(np.arange(2400) * 0.1).astype(np.float32) * 0.5, 24_000)
     version = f"libsndfile {soundfile.__libsndfile_version__}"
