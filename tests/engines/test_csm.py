@@ -221,6 +221,8 @@ def test_random_weights_say_so_and_stay_quiet(tiny_folder):
     speech = engine.synthesize("good morning", seed=0, max_frames=30)
     assert speech.weights == "random"
     assert -50 < speech.rms_dbfs < -10
+    frames = speech.samples.reshape(-1, 1920)
+    assert np.abs(frames[10] - frames[20]).max() > 1e-3  # other codes, another noise
 
 
 def test_an_empty_batch_is_refused(tiny_engine):

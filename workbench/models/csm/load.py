@@ -55,6 +55,7 @@ def load_csm(
             model = _trained(checkpoint, config, dtype, extra.get("codec"))
     model.codec_model.to(torch.float32)
     model.to(device).eval()
+    _forget_codebook_tables(model.codec_model)
     encode, begin_id, end_id = _tokenizer(checkpoint)
     voices = {int(key): str(voice["name"]) for key, voice in extra.get("voices", {}).items()}
     return LoadedCsm(
@@ -132,6 +133,11 @@ def _random(config: Any, dtype: torch.dtype) -> CsmForConditionalGeneration:
         torch.manual_seed(0)
         model = CsmForConditionalGeneration._from_config(config, dtype=dtype)
         codec = model.codec_model.to(torch.float32)
+        # transformers leaves new codebooks at zero, so that every code would sound alike.
+        books: Any = [module for module in codec.modules() if hasattr(module, "embed_sum")]
+        for book in books:
+            book.embed_sum.normal_()
+            book.cluster_usage.fill_(1.0)
         codes = torch.randint(config.codec_config.codebook_size, (1, config.num_codebooks, 5))
     with torch.no_grad():
         level = codec.decode(codes).audio_values.std()
@@ -141,6 +147,13 @@ def _random(config: Any, dtype: torch.dtype) -> CsmForConditionalGeneration:
                 if module.bias is not None:
                     module.bias.mul_(RANDOM_RMS / level)
     return model
+
+
+def _forget_codebook_tables(codec: torch.nn.Module) -> None:
+    """Drops transformers' cached codebooks, which don't follow a change of dtype or device."""
+    books: Any = [module for module in codec.modules() if hasattr(module, "_embed")]
+    for book in books:
+        book._embed = None
 
 
 def _tokenizer(checkpoint: Checkpoint) -> tuple[Callable[[str], list[int]], int, int]:
