@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from workbench.errors import InputError
+
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command's options."""
@@ -28,9 +30,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Runs the checks; exit code 1 if one failed."""
-    from workbench.hardware.report import format_report, hardware_report
+    from workbench.hardware.report import format_report, hardware_report, say
 
-    report = hardware_report(options.budget_s)
+    if options.budget_s <= 0:
+        raise InputError(f"a budget of {options.budget_s} s", "allow some seconds, such as 6")
+    report = hardware_report(options.budget_s, progress=say)
     if not options.json:
         print(format_report(report))
     failed = any(check["status"] == "failed" for check in report["checks"])
