@@ -23,7 +23,5 @@ def tiny_engine(tiny_folder):
 
 
 @pytest.fixture(scope="session")
-def tiny_baseline(tiny_folder):
-    import workbench
-
-    return workbench.load(str(tiny_folder), implementation="transformers")
+def tiny_baseline(tiny_engine):
+    return tiny_engine.with_implementation("transformers")

@@ -29,6 +29,18 @@ def test_the_codec_stays_in_float32(folder):
     assert engine.synthesize("hi", seed=0, max_frames=3).frames == 3
 
 
+def test_implementations_share_their_weights(tiny_engine, tiny_baseline):
+    assert tiny_baseline.csm is tiny_engine.csm
+    with pytest.raises(InputError, match="magic"):
+        tiny_engine.with_implementation("magic")
+
+
+def test_transformers_loads_as_an_implementation(tiny_folder):
+    engine = workbench.load(str(tiny_folder), implementation="transformers")
+    assert engine.implementation == "transformers"
+    assert not engine.streams
+
+
 def test_sampling_settings_come_from_the_checkpoint(tiny_engine):
     sampling = tiny_engine.csm.sampling
     assert (sampling.temperature, sampling.top_k) == (0.8, 5)

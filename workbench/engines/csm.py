@@ -85,10 +85,25 @@ class CsmEngine:
         self.dtype: torch.dtype = csm.model.lm_head.weight.dtype
         self.rate_hz = int(self.codec.config.sampling_rate)
         self.frame_samples = round(self.rate_hz / self.codec.config.frame_rate)
+        self._chars_per_part = chars_per_part
         self._requests = RequestReader(csm, name, chars_per_part)
         self._generator: CodeGenerator = GENERATORS[implementation](csm)
         self._decoder: MimiDecoderStream | None = None
         self._busy = threading.Lock()
+
+    def with_implementation(self, implementation: str) -> CsmEngine:
+        """Another engine on the same weights, to compare implementations in one memory."""
+        if implementation not in GENERATORS:
+            raise InputError(
+                f"no implementation called {implementation!r}", f"use {' or '.join(GENERATORS)}"
+            )
+        return CsmEngine(
+            self.csm,
+            name=self.name,
+            weights=self.weights,
+            implementation=implementation,
+            chars_per_part=self._chars_per_part,
+        )
 
     @property
     def streams(self) -> bool:
