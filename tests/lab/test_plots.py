@@ -35,6 +35,10 @@ FIGURES = {
         {"short": Interval(2, 1.8, 2.4, 12), "long": Interval(8, 7, 9, 12)},
         TITLE, CAPTION, "times sooner (×)", reference=1.0,
     ),
+    "interval_dots_by_arm": lambda: plots.interval_dots(
+        {"short": {"a": Interval(2, 1.8, 2.4, 12), "b": Interval(8, 7, 9, 12)}},
+        TITLE, CAPTION, "time (ms)",
+    ),
     "sound": lambda: plots.waveform_and_spectrogram(
         {"speech": CLIP, "silence": Audio(np.zeros(9_000), 24_000)}, TITLE, CAPTION
     ),

@@ -39,7 +39,7 @@ def _rows(environment: Mapping[str, Any]) -> dict[str, str]:
     cpu, libraries = environment["cpu"], environment["libraries"]
     rows = {
         "Processor": f"{cpu['model']}, {cpu['usable_cores']} usable cores, "
-        f"torch on {cpu['torch_threads']}",
+        f"torch on {cpu['torch_threads']} thread{'' if cpu['torch_threads'] == 1 else 's'}",
         "Instructions": ", ".join(cpu["instructions"] or []) or "not reported",
         "Memory": _gib(environment["memory"]["total_bytes"]),
         "GPU": "; ".join(map(_gpu, environment["gpus"])) or "none",

@@ -139,7 +139,7 @@ def _table_html(names: list[str], cells: list[list[str]], numeric: list[bool], c
     for row in cells:
         body += f'<tr><th scope="row" style="{align(0)};font-weight:600">{html.escape(row[0])}</th>'
         body += "".join(
-            f'<td style="{align(i)}">{html.escape(cell)}</td>' for i, cell in enumerate(row) if i
+            f'<td style="{align(i)}">{_cell_html(cell)}</td>' for i, cell in enumerate(row) if i
         )
         body += "</tr>"
     title = html.escape(caption)
@@ -149,6 +149,15 @@ def _table_html(names: list[str], cells: list[list[str]], numeric: list[bool], c
         '<caption style="caption-side:top;text-align:left;padding:.3em .8em;color:inherit">'
         f"{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _cell_html(cell: str) -> str:
+    """Escaped; an interval stays in one piece, smaller, beside its figure or below it."""
+    figure, bracket, interval = cell.partition(" (")
+    if not bracket or not cell.endswith(")"):
+        return html.escape(cell)
+    small = "white-space:nowrap;opacity:.75"
+    return f'{html.escape(figure)} <small style="{small}">({html.escape(interval)}</small>'
 
 
 def _table_text(names: list[str], cells: list[list[str]], numeric: list[bool], caption: str) -> str:

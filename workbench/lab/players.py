@@ -19,13 +19,13 @@ from workbench.audio import Audio
 from workbench.engines.speech import Synthesizer
 from workbench.errors import InputError
 from workbench.lab.display import Rich
-from workbench.lab.plots import draw_spectrogram, draw_waveform
+from workbench.lab.sounds import draw_spectrogram, draw_waveform
 from workbench.lab.style import PAPER, figure, styled
 
 _MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _CARD = (
     "margin:0;flex:1 1 17em;max-width:27em;padding:.7em;border:1px solid rgba(128,128,128,.4);"
-    "border-radius:.5em;box-sizing:border-box"
+    "border-radius:.5em;box-sizing:border-box;display:flex;flex-direction:column"
 )
 
 
@@ -137,7 +137,7 @@ def _card(label: str, words: str, played: Audio, picture: bytes) -> str:
             f'src="data:audio/mpeg;base64,{data}">This page can\'t play sound.</audio>'
         )
     return (
-        f'<figure style="{_CARD}"><figcaption><strong>{name}</strong><br>'
+        f'<figure style="{_CARD}"><figcaption style="flex:1 0 auto"><strong>{name}</strong><br>'
         f'<small style="opacity:.8">{html.escape(words)}</small></figcaption>'
         f'<img alt="{alt}" style="width:100%;border-radius:.3em;margin:.4em 0" '
         f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">{sound}</figure>'

@@ -16,6 +16,7 @@ from matplotlib.transforms import blended_transform_factory
 from workbench.audio import Audio
 from workbench.errors import InputError
 from workbench.lab.display import number
+from workbench.lab.sounds import draw_spectrogram, draw_waveform
 from workbench.lab.style import (
     BLUE,
     GREY,
@@ -29,7 +30,6 @@ from workbench.lab.style import (
 )
 from workbench.measure.playback import Playback
 from workbench.measure.statistics import Interval, percentiles
-from workbench.quality.spectral import FLOOR_DB, HOP, MEL_BANDS, WINDOW, hz_to_mel, log_mel
 
 _HALO = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
 
@@ -60,7 +60,7 @@ def stage_bars(
             share = width / sum(list(stages_ms.values())[row].values() or [1])
             if width > 0.07 * longest:
                 axes.text(
-                    left[row] + width / 2, row, f"{share:.0%}",
+                    left[row] + width / 2, row, f"{100 * share:.0f} %",
                     ha="center", va="center", color=_readable_on(color), fontweight="bold",
                     fontsize=9.5,
                 )  # fmt: skip
@@ -100,8 +100,8 @@ def ecdf(
         found = percentiles(values, points)
         axes.plot(found.values(), [point / 100 for point in points], "o", color=color)
         axes.annotate(
-            f" {number(found['p50'])}", (found["p50"], 0.5), va="bottom",
-            fontweight="bold", xytext=(3, 2), textcoords="offset points", bbox=_HALO,
+            number(found["p50"]), (found["p50"], 0.5), ha="right", va="bottom",
+            fontweight="bold", xytext=(-6, 3), textcoords="offset points",
         )  # fmt: skip
     for point in points:
         axes.axhline(point / 100, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
@@ -173,31 +173,49 @@ def waterfall(
 
 @styled
 def interval_dots(
-    estimates: Mapping[str, Interval],
+    estimates: Mapping[str, Interval] | Mapping[str, Mapping[str, Interval]],
     title: str,
     caption: str,
     xlabel: str,
     reference: float | None = None,
 ) -> Figure:
-    """Each estimate as a dot with its interval, n in the label; ``reference`` draws a line."""
-    drawn, (axes,) = figure(title, caption, height_in=1.0 + 0.42 * len(estimates))
-    for row, interval in enumerate(estimates.values()):
-        axes.hlines(row, interval.low, interval.high, color=BLUE, linewidth=4, alpha=0.45)
-        axes.plot(interval.value, row, "o", color=BLUE, markersize=9)
-        axes.annotate(
-            number(interval.value), (interval.value, row), xytext=(0, 8), ha="center",
-            textcoords="offset points", fontsize=10, bbox=_HALO,
-        )  # fmt: skip
+    """Each estimate as a dot with its interval and n; ``reference`` draws a line.
+
+    A row holds one estimate, or several by arm, which then share a colour in all rows.
+    """
+    rows = {
+        name: dict(one) if isinstance(one, Mapping) else {"": one}
+        for name, one in estimates.items()
+    }
+    arms = list(dict.fromkeys(arm for row in rows.values() for arm in row))
+    height_in = 0.9 + (0.42 if len(arms) == 1 else 0.36 * len(arms)) * len(rows)
+    drawn, (axes,) = figure(title, caption, height_in=height_in)
+    for row, of_arms in enumerate(rows.values()):
+        for arm, interval in of_arms.items():
+            place = arms.index(arm)
+            y = row + (place - (len(arms) - 1) / 2) * 0.8 / len(arms)
+            label = f"{arm} (n = {interval.n})" if arm and row == 0 else None
+            axes.hlines(
+                y, interval.low, interval.high, color=PALETTE[place], linewidth=4, alpha=0.4
+            )
+            axes.plot(interval.value, y, "o", color=PALETTE[place], markersize=8, label=label)
+            axes.annotate(
+                number(interval.value), (interval.value, y), xytext=(0, 6), ha="center",
+                textcoords="offset points", fontsize=9.5, bbox=_HALO,
+            )  # fmt: skip
     if reference is not None:
         axes.axvline(reference, color=INK, linewidth=1, linestyle="--")
-    labels = [f"{name} (n = {interval.n})" for name, interval in estimates.items()]
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.4, -0.7)
+    names = [f"{n} (n = {of[''].n})" if "" in of else n for n, of in rows.items()]
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.45, -0.75)
     axes.margins(x=0.12)
-    if min(interval.low for interval in estimates.values()) >= 0:
+    if min(one.low for row in rows.values() for one in row.values()) >= 0:
         axes.set_xlim(left=0)
     axes.set_xlabel(xlabel)
+    axes.xaxis.set_major_formatter(_thousands)
     axes.tick_params(axis="y", length=0)
+    if arms != [""]:
+        _legend_above(axes)
     return drawn
 
 
@@ -230,34 +248,6 @@ def waveform_and_spectrogram(clips: Mapping[str, Audio], title: str, caption: st
     axes[-1].set_xlim(0, longest)
     axes[-1].set_xlabel("time (s)")
     return drawn
-
-
-def draw_waveform(axes: Any, clip: Audio, peak: float, columns: int = 1_000) -> None:
-    """The envelope of ``clip``: lowest and highest sample of each of ``columns`` slices."""
-    slices = np.array_split(clip.samples, max(1, min(columns, len(clip))))
-    centres = (np.arange(len(slices)) + 0.5) * clip.duration_s / len(slices)
-    low, high = ([float(f(part, initial=0)) for part in slices] for f in (np.min, np.max))
-    axes.fill_between(centres, low, high, color=BLUE, linewidth=0.6)
-    axes.set_ylim(-1.05 * peak, 1.05 * peak)
-    axes.grid(visible=False)
-
-
-def draw_spectrogram(axes: Any, clip: Audio) -> Any:
-    """The log-mel spectrogram of ``clip`` in dB of full scale; returns the image."""
-    bands = log_mel(Audio(np.pad(clip.samples, WINDOW // 2), clip.rate_hz))  # frames centred
-    half_s = HOP / 2 / clip.rate_hz
-    end_s = (2 * bands.shape[1] - 1) * half_s
-    image = axes.imshow(
-        bands, origin="lower", aspect="auto", extent=(-half_s, end_s, 0, MEL_BANDS),
-        vmin=FLOOR_DB, vmax=-10, interpolation="nearest",
-    )  # fmt: skip
-    ticks_hz = [hz for hz in (500, 1_000, 2_000, 4_000, 8_000) if hz < clip.rate_hz / 2]
-    scale = MEL_BANDS / hz_to_mel(clip.rate_hz / 2)
-    axes.set_yticks(
-        [scale * hz_to_mel(hz) for hz in ticks_hz], [f"{hz / 1e3:g}" for hz in ticks_hz]
-    )
-    axes.grid(visible=False)
-    return image
 
 
 def _spans(playback: Playback) -> list[tuple[float, float]]:

@@ -42,9 +42,21 @@ class Baseline:
         return f"{self.machine} · medians of n = {self.trials.rounds} interleaved rounds"
 
     @property
-    def stages_ms(self) -> dict[str, Mapping[str, float]]:
-        """Stages of each ``"sentence, implementation"``."""
-        return {name: said.stages_ms for name, said in self.staged.items()}
+    def stages_ms(self) -> dict[str, dict[str, float]]:
+        """Stages of each ``"sentence, implementation"``: the shares seen with a clock in every
+        stage, of the median time without.
+        """
+        found = {}
+        for name in self.trials.sentences:
+            for arm in (TODAY, OURS):
+                timed = self.staged[f"{name}, {arm}"].stages_ms
+                scale = self.trials.interval(arm, generation_ms, name).value / sum(timed.values())
+                found[f"{name}, {arm}"] = {
+                    words: scale * timed[stage]
+                    for stage, words in findings.STAGE_WORDS.items()
+                    if stage in timed
+                }
+        return found
 
     @property
     def limits_ms(self) -> dict[str, float]:
@@ -54,15 +66,17 @@ class Baseline:
     @property
     def stage_caption(self) -> str:
         """Engine, machine and n, for the plot of stages."""
-        return f"{self.machine} · one run each, with a clock in every stage"
+        return f"{self.caption}; shares from one more run with a clock in every stage"
 
     @property
     def stage_finding(self) -> str:
         """Which stage takes the frame step's time, and how far the whole is from the roofline."""
-        name = list(self.staged)[-1]
-        share = findings.largest_stage(self.staged[name].stages_ms)
-        times = findings.rounded(self.staged[name].generation_ms / self.limits_ms[name])
-        return f"{share}; all together, {times} times the roofline"
+        stages = self.stages_ms[f"{self.trials.sentences[-1]}, {OURS}"]
+        times = self.trials.interval(OURS, frame_ms).value / self.frame_limit_ms
+        return (
+            f"{findings.largest_stage(stages)}; all together, {findings.rounded(times)} times "
+            "the roofline"
+        )
 
     @property
     def speed_finding(self) -> str:
@@ -89,6 +103,11 @@ class Baseline:
         )
 
     @property
+    def audible(self) -> bool:
+        """Whether both implementations gave sound above silence."""
+        return all(clip.audible_onset_s is not None for clip in self.clips.values())
+
+    @property
     def difference(self) -> float:
         """Largest absolute difference of both implementations' samples."""
         return max(
@@ -97,12 +116,11 @@ class Baseline:
         )
 
     @property
-    def frames(self) -> dict[str, Interval]:
-        """Time for a frame, ms, of each ``"sentence, implementation"``."""
+    def frames(self) -> dict[str, dict[str, Interval]]:
+        """Time for a frame, ms, by sentence and implementation."""
         return {
-            f"{name}, {arm}": self.trials.interval(arm, frame_ms, name)
+            name: {arm: self.trials.interval(arm, frame_ms, name) for arm in (TODAY, OURS)}
             for name in self.trials.sentences
-            for arm in (TODAY, OURS)
         }
 
     @property

@@ -12,11 +12,12 @@ from workbench.measure.statistics import Ratio
 HEARD_DIFFERENCE = 1e-4  # -80 dBFS: nobody hears a difference of samples below
 STAGE_WORDS = {
     "text": "text",
-    "prefill": "prompt's prefill",
+    "context": "context's encoding",
+    "prefill": "prefill",
     "backbone": "backbone",
     "depth": "depth decoder",
     "codec": "codec",
-    "host": "host code between the stages",
+    "host": "host code",
 }
 
 
@@ -32,7 +33,8 @@ def faster(ratio: Ratio, baseline: str) -> str:
     """ "2.1× as fast as X (2.0–2.2)", or that no difference could be told."""
     if not _tells(ratio):
         return f"as fast as {baseline} within the noise"
-    return f"{rounded(ratio.value)}× as fast as {baseline} {_range(ratio)}"
+    value, interval = _words(ratio)
+    return f"{value}× as fast as {baseline} {interval}"
 
 
 def sooner(ratio: Ratio) -> str:
@@ -40,16 +42,18 @@ def sooner(ratio: Ratio) -> str:
     if not _tells(ratio):
         return "no sooner and no later within the noise"
     if ratio.value >= 1:
-        return f"{rounded(ratio.value)}× sooner {_range(ratio)}"
+        value, interval = _words(ratio)
+        return f"{value}× sooner {interval}"
     inverse = Ratio(1 / ratio.value, 1 / ratio.high, 1 / ratio.low, ratio.n, ratio.confidence)
-    return f"{rounded(inverse.value)}× later {_range(inverse)}"
+    value, interval = _words(inverse)
+    return f"{value}× later {interval}"
 
 
 def largest_stage(stages_ms: Mapping[str, float]) -> str:
     """ "The depth decoder takes 71 % of the time"."""
     name = max(stages_ms, key=lambda stage: stages_ms[stage])
     share = stages_ms[name] / sum(stages_ms.values())
-    return f"The {STAGE_WORDS.get(name, name)} takes {100 * share:.0f} % of the time"
+    return f"The {name} takes {100 * share:.0f} % of the time"
 
 
 def sameness(difference: float) -> str:
@@ -67,8 +71,8 @@ def noise_warning(speech: Speech) -> str:
 
 
 def rounded(value: float) -> str:
-    """Two or three digits, as one says a factor."""
-    return f"{value:.0f}" if value >= 20 else f"{value:.1f}" if value >= 2 else f"{value:.2f}"
+    """About two digits, as one says a factor."""
+    return f"{value:,.{_digits(value)}f}"
 
 
 def capital(text: str) -> str:
@@ -80,5 +84,11 @@ def _tells(ratio: Ratio) -> bool:
     return ratio.low > 1 or ratio.high < 1
 
 
-def _range(ratio: Ratio) -> str:
-    return f"({rounded(ratio.low)}–{rounded(ratio.high)})"
+def _digits(value: float) -> int:
+    return 0 if value >= 10 else 1 if value >= 2 else 2
+
+
+def _words(ratio: Ratio) -> tuple[str, str]:
+    """The value and its interval, all to the value's digits."""
+    digits = _digits(ratio.value)
+    return f"{ratio.value:,.{digits}f}", f"({ratio.low:,.{digits}f}–{ratio.high:,.{digits}f})"

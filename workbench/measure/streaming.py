@@ -40,9 +40,17 @@ class StreamingComparison:
         return f"{self.machine} · n = {self.trials.rounds} interleaved rounds"
 
     @property
+    def waterfall_caption(self) -> str:
+        """Engine, machine, and what is shown."""
+        return f"{self.machine} · the {self.trials.middle} sentence, in the round of median gain"
+
+    @property
     def clips(self) -> dict[str, Speech]:
-        """One sentence by both, to look at and listen to."""
-        return {arm: self.trials.clip(arm, self.trials.middle) for arm in (PSEUDO, TRUE)}
+        """One sentence by both in a typical round, to look at and listen to."""
+        said = {arm: self.trials.speeches[arm][self.trials.middle] for arm in (PSEUDO, TRUE)}
+        gains = [a.ttfa_ms / b.ttfa_ms for a, b in zip(said[PSEUDO], said[TRUE], strict=True)]
+        typical = sorted(range(len(gains)), key=lambda i: gains[i])[(len(gains) - 1) // 2]
+        return {arm: speeches[typical] for arm, speeches in said.items()}
 
     @property
     def playbacks(self) -> dict[str, Playback]:
@@ -58,7 +66,7 @@ class StreamingComparison:
     def labels(self) -> dict[str, Speech]:
         """``clips`` by what differs between them, for players."""
         return {
-            f"{arm}: first audio after {clip.ttfa_ms:.0f} ms": clip
+            f"{arm}: first audio after {clip.ttfa_ms:,.0f} ms": clip
             for arm, clip in self.clips.items()
         }
 
@@ -93,6 +101,11 @@ class StreamingComparison:
         return words if least == most else words + more
 
     @property
+    def audible(self) -> bool:
+        """Whether both kinds of streaming gave sound above silence."""
+        return all(onset is not None for onset in self.onsets_ms.values())
+
+    @property
     def difference(self) -> float:
         """Largest absolute difference of both kinds' samples, over all sentences."""
         return max(
@@ -114,8 +127,8 @@ class StreamingComparison:
             return f"a player never runs dry in {len(said)} speeches"
         wait_ms = max(map(prebuffer_ms, said))
         return (
-            f"a player without prebuffer runs dry {dry} times in {len(said)} speeches, "
-            f"and never with {wait_ms:.0f} ms of it"
+            f"a player without prebuffer runs dry {dry:,} times in {len(said)} speeches, "
+            f"and never with {wait_ms:,.0f} ms of it"
         )
 
     @property
@@ -125,8 +138,8 @@ class StreamingComparison:
         heard = self.trials.interval(TRUE, onset_ms).value
         clip = self.trials.clip(TRUE, self.trials.sentences[0])
         return (
-            f"{self.finding}: {second:.0f} ms instead of {first:.0f} ms after the request, audible "
-            f"after {heard:.0f} ms. With {TRUE} {self.player_finding}; "
+            f"{self.finding}: {second:,.0f} ms instead of {first:,.0f} ms after the request, "
+            f"audible after {heard:,.0f} ms. With {TRUE} {self.player_finding}; "
             f"{findings.sameness(self.difference)}.{findings.noise_warning(clip)}"
         )
 
