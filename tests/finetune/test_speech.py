@@ -3,8 +3,8 @@ import pytest
 
 from workbench.errors import InputError
 from workbench.finetune.nano.codec import FRAME_SAMPLES
-from workbench.finetune.nano.codec_training import frame_phones
 from workbench.finetune.nano.codes import character_times
+from workbench.finetune.nano.crops import frame_phones
 from workbench.finetune.nano.dataset import Shard, generate, shard_numbers
 from workbench.finetune.nano.speech import PHONES, VOICES, flite
 

@@ -39,69 +39,108 @@ class Facts:
         )
 
 
-def codec_card(facts: Facts) -> str:
-    """README.md of mimi-nano."""
-    parts = [
-        _front("mimi-nano", "audio codec"),
-        "# mimi-nano\n\nA small Mimi (transformers' `MimiModel`): 24 kHz mono, 12.5 frames a second, "
-        "six codebooks of 512, trained by this project on synthetic speech so that the workbench "
-        "runs with no GPU and no download. Code 0 of every codebook is dead: the encoder never "
-        "emits it, so that csm-nano's all-zero frame can mean end of audio. The first code is "
-        "taught the phones, as Mimi's is taught WavLM's features.",
-        _data(facts),
-        _training(facts, ("codes", "decoder")),
-        "## Measured\n\n" + _codec_table(facts.results.get("codec")),
-        "## What it cannot do\n\nIt knows four synthetic voices that have nothing above 8 kHz. Real "
-        "voices, music and noise come out distorted; other speakers are pulled towards the four.",
-    ]
-    return "\n\n".join(parts) + "\n"
+_CODEC_TEXT = """\
+---
+license: apache-2.0
+library_name: transformers
+tags: [mimi, audio-codec, synthetic-speech]
+---
+
+# mimi-nano
+
+A small Mimi (transformers' `MimiModel`): 24 kHz mono, 12.5 frames a second, {codebooks} codebooks
+of {size}, trained by this project on synthetic speech so that the workbench runs with no GPU and
+no download. Code 0 of every codebook is dead: the encoder never emits it, so that csm-nano's
+all-zero frame can mean end of audio. The first code is taught the phones, as Mimi's is taught
+WavLM's features.
+
+{data}
+
+{training}
+
+## Measured
+
+{measured}
+
+## What it cannot do
+
+It knows four synthetic voices that have nothing above 8 kHz. Real voices, music and noise come
+out distorted; other speakers are pulled towards the four.
+"""
+
+_LANGUAGE_TEXT = """\
+---
+license: apache-2.0
+language: en
+library_name: transformers
+pipeline_tag: text-to-speech
+tags: [csm, synthetic-speech]
+---
+
+# csm-nano
+
+A small CSM (transformers' `CsmForConditionalGeneration`), trained by this project on synthetic
+speech so that the workbench speaks with no GPU and no download. The codec's weights are not in
+here but in `../mimi-nano`; `workbench.json` says so, and `workbench.load("csm-nano")` puts both
+together. Text is read letter by letter, in lower case; digits become words, pause signs commas.
+The voice is chosen by CSM's speaker id, as in `[0]good morning`:
+
+{voices}
+
+{data} A fifth of the training batches has a preceding utterance as context, in CSM's chat format.
+
+{training}
+
+## Measured
+
+{measured}
+
+## What it cannot do
+
+Its domain is a grammar of {words} everyday words (`data/nano/grammar.txt`). Other words are read
+by analogy and often wrong; sentences much longer than those of the grammar lose their way. It has
+four voices; context audio of another speaker doesn't clone that speaker. Its prosody is flite's.
+"""
+
+
+def codec_card(facts: Facts, config: Any) -> str:
+    """README.md of mimi-nano with the configuration ``config``."""
+    return _CODEC_TEXT.format(
+        codebooks=config.num_quantizers,
+        size=config.codebook_size,
+        data=_data(facts),
+        training=_training(facts, ("codes", "decoder")),
+        measured=_codec_table(facts.results.get("codec")),
+    )
 
 
 def language_card(facts: Facts) -> str:
     """README.md of csm-nano."""
-    grammar = Grammar.load()
-    parts = [
-        _front("csm-nano", "text-to-speech"),
-        "# csm-nano\n\nA small CSM (transformers' `CsmForConditionalGeneration`; backbone 256 wide, "
-        "5 layers; depth decoder 160 wide, 2 layers), trained by this project on synthetic "
-        "speech. The codec's weights are not in here but in `../mimi-nano`; `workbench.json` "
-        "says so, and `workbench.load(\"csm-nano\")` puts both together. Text is read letter by "
-        "letter, lower case; digits become words, pause signs commas.",
-        "Voices, by CSM's speaker id: "
-        + ", ".join(f"`[{i}]` {v.name} ({v.description})" for i, v in enumerate(VOICES))
-        + ".",
-        _data(facts),
-        _training(facts, ("alignment", "language")),
-        "## Measured\n\n" + _language_table(facts.results.get("language")),
-        "## What it cannot do\n\n"
-        f"Its domain is a grammar of {len(grammar.words)} everyday words "
-        "(`data/nano/grammar.txt`). Other words are read by analogy and often wrong; sentences "
-        "much longer than those of the grammar lose their way. It has four voices; context audio "
-        "of another speaker doesn't clone that speaker. Its prosody is flite's.",
+    voices = [
+        f"- `[{speaker}]` {voice.name}: {voice.description}" for speaker, voice in enumerate(VOICES)
     ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _front(name: str, task: str) -> str:
-    return (
-        f"---\nlicense: apache-2.0\nlanguage: en\npipeline_tag: {task.replace(' ', '-')}\n"
-        f"tags: [{name}, synthetic-speech]\n---"
+    return _LANGUAGE_TEXT.format(
+        voices="\n".join(voices),
+        words=len(Grammar.load().words),
+        data=_data(facts),
+        training=_training(facts, ("alignment", "language")),
+        measured=_language_table(facts.results.get("language")),
     )
 
 
 def _data(facts: Facts) -> str:
     voices = ", ".join(f"{voice.name} {voice.share:.0%}" for voice in VOICES)
     return (
-        f"## Data\n\n{facts.hours:.1f} h of synthetic speech, {facts.utterances:,} utterances, by "
-        f"flite ({voices}), of sentences from a grammar; phone and word times come from flite. "
-        f"One sentence in {HELD_OUT_SHARE}, chosen by its hash, was never trained on; the figures "
-        "below are on such sentences. flite and its voices are free software under a BSD-like "
-        "license (Carnegie Mellon University)."
+        f"## Data\n\n{facts.hours:.1f} h of synthetic speech, {facts.utterances:,} utterances, by\n"
+        f"flite ({voices}), of sentences from a grammar; phone\n"
+        f"and word times come from flite. One sentence in {HELD_OUT_SHARE}, chosen by its hash, was "
+        "never trained\non; the figures below are on such sentences. flite and its voices are free "
+        "software under a\nBSD-like license (Carnegie Mellon University)."
     )
 
 
 def _training(facts: Facts, stages: tuple[str, ...]) -> str:
-    parts = ["## Training\n\n`workbench train nano`; bf16 on shared CPU cores, wall-clock times."]
+    parts = ["## Training\n\nBy `workbench train nano`. Losses are means over the last 100 steps."]
     for stage in stages:
         lines = [line for line in facts.history if line["stage"] == stage]
         if not lines:

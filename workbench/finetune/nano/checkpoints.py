@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from workbench.files import atomic_path
 
@@ -92,6 +93,31 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Sets ``rate`` in every parameter group."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+class Averages:
+    """Means of the losses since they were last shown."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def add(self, parts: dict[str, Tensor]) -> None:
+        """Adds one step's values (no synchronization with the device)."""
+        for name, value in parts.items():
+            self._sums[name] = self._sums.get(name, 0) + value.detach().float()
+        self._count += 1
+
+    def means(self) -> dict[str, float]:
+        """The means; starts again from nothing."""
+        values = {name: float(total) / self._count for name, total in self._sums.items()}
+        self._sums, self._count = {}, 0
+        return values
+
+
+def as_text(means: dict[str, float]) -> str:
+    """Losses on one line."""
+    return " ".join(f"{name} {value:.3f}" for name, value in means.items())
 
 
 def save(path: Path, **parts: Any) -> None:

@@ -53,7 +53,7 @@ def codec_config(**changes: Any) -> Any:
     return MimiConfig(**(values | changes))
 
 
-def encode_latents(model: nn.Module, audio: Tensor) -> Tensor:
+def encode_latents(model: Any, audio: Tensor) -> Tensor:
     """Latents ``[B, hidden, T]`` at 12.5 Hz of ``audio`` ``[B, 1, T * 1920]``, with gradients."""
     if hasattr(model.encoder, "encoder_seanet"):  # transformers >= 5.20
         return model.encoder(audio).latents
@@ -62,7 +62,7 @@ def encode_latents(model: nn.Module, audio: Tensor) -> Tensor:
     return model.downsample(hidden)
 
 
-def decode_latents(model: nn.Module, latents: Tensor) -> Tensor:
+def decode_latents(model: Any, latents: Tensor) -> Tensor:
     """Audio ``[B, 1, T * 1920]`` of latents ``[B, hidden, T]``, with gradients."""
     if hasattr(model.decoder, "decoder_seanet"):  # transformers >= 5.20
         return model.decoder(latents).audio_values
@@ -71,7 +71,7 @@ def decode_latents(model: nn.Module, latents: Tensor) -> Tensor:
     return model.decoder(hidden)
 
 
-def decoder_parameters(model: nn.Module) -> list[nn.Parameter]:
+def decoder_parameters(model: Any) -> list[nn.Parameter]:
     """Parameters of everything after the codes."""
     return [
         parameter
@@ -81,7 +81,7 @@ def decoder_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 
 @torch.no_grad()
-def initialize(model: nn.Module, audio: Tensor) -> None:
+def initialize(model: Any, audio: Tensor) -> None:
     """Rescales every convolution so that its output on ``audio`` ``[B, 1, T]`` has deviation 1.
 
     transformers' initialization makes the decoder's output hundreds of times too large to
@@ -89,7 +89,7 @@ def initialize(model: nn.Module, audio: Tensor) -> None:
     init" (2015).
     """
 
-    def rescale(module: nn.Module, _: Any, output: Tensor) -> Tensor:
+    def rescale(module: Any, _: Any, output: Tensor) -> Tensor:
         target = 0.1 if output.shape[1] == 1 else 1.0
         scale = target / output.std().clamp(min=1e-5)
         module.weight.mul_(scale)
@@ -107,13 +107,13 @@ def initialize(model: nn.Module, audio: Tensor) -> None:
     ]
     latents = encode_latents(model, audio)
     semantic, acoustic = split_quantizers(model)
-    mixed = sum(part.output_proj(part.input_proj(latents)) for part in (semantic, acoustic))
-    decode_latents(model, mixed)
+    parts = [part.output_proj(part.input_proj(latents)) for part in (semantic, acoustic)]
+    decode_latents(model, parts[0] + parts[1])
     for hook in hooks:
         hook.remove()
 
 
-def split_quantizers(model: nn.Module) -> tuple[nn.Module, nn.Module]:
+def split_quantizers(model: Any) -> tuple[Any, Any]:
     """The semantic and the acoustic residual quantizer of a ``MimiModel``."""
     quantizer = model.quantizer
     return (
@@ -138,7 +138,7 @@ class PhoneHead(nn.Module):
         return self.layers(embedding.transpose(1, 2)).unflatten(-1, (PHONES_PER_FRAME, -1))
 
 
-def quantize(part: nn.Module, latents: Tensor, learn: bool) -> tuple[Tensor, Tensor, Tensor]:
+def quantize(part: Any, latents: Tensor, learn: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Straight-through residual quantization of ``latents`` ``[B, hidden, T]``.
 
     Returns the embedding ``[B, hidden, T]``, the codes ``[B, K, T]`` and the commitment loss.
@@ -175,7 +175,7 @@ def nearest(vectors: Tensor, entries: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def follow(codebook: nn.Module, vectors: Tensor, codes: Tensor) -> None:
+def follow(codebook: Any, vectors: Tensor, codes: Tensor) -> None:
     """One moving-average step of a codebook towards ``vectors`` ``[N, D]`` with ``codes`` ``[N]``.
 
     Entries that are hardly used any more move onto vectors of this batch.
@@ -196,7 +196,7 @@ def follow(codebook: nn.Module, vectors: Tensor, codes: Tensor) -> None:
 
 
 @torch.no_grad()
-def bury_dead_code(codebook: nn.Module) -> None:
+def bury_dead_code(codebook: Any) -> None:
     """Moves entry 0 far away from all latents, so that no encoder ever chooses it."""
     dimension = codebook.embed_sum.shape[1]
     codebook.cluster_usage[DEAD_CODE] = 1.0
@@ -205,7 +205,7 @@ def bury_dead_code(codebook: nn.Module) -> None:
 
 
 @torch.no_grad()
-def seed_codebooks(part: nn.Module, latents: Tensor, rounds: int = 12) -> None:
+def seed_codebooks(part: Any, latents: Tensor, rounds: int = 12) -> None:
     """Sets the residual codebooks by k-means on ``latents`` ``[N, hidden]``."""
     residual = F.linear(latents, part.input_proj.weight[:, :, 0])
     for layer in part.layers:
@@ -246,9 +246,7 @@ def mel_filters(window: int, bands: int) -> Tensor:
 def log_mel(audio: Tensor, window: int, bands: int) -> Tensor:
     """Log10 mel magnitudes ``[B, bands, frames]`` of ``audio`` ``[B, T]``, hop a quarter window."""
     hann = torch.hann_window(window, device=audio.device)
-    spectrum = torch.stft(
-        audio, window, window // 4, window=hann, center=True, return_complex=True
-    )
+    spectrum = torch.stft(audio, window, window // 4, window=hann, center=True, return_complex=True)
     magnitude = spectrum.abs() / window**0.5
     return torch.log10(mel_filters(window, bands).to(audio.device) @ magnitude + LOG_FLOOR)
 

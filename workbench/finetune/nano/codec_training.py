@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,7 +22,6 @@ from tqdm import tqdm
 from workbench.finetune.nano import checkpoints
 from workbench.finetune.nano.codec import (
     FRAME_SAMPLES,
-    PHONES_PER_FRAME,
     PhoneHead,
     decode_latents,
     decoder_parameters,
@@ -34,7 +32,7 @@ from workbench.finetune.nano.codec import (
     seed_codebooks,
     split_quantizers,
 )
-from workbench.finetune.nano.dataset import Shard, shard_numbers
+from workbench.finetune.nano.crops import CropSource
 
 SAVE_EVERY_S = 120.0
 PHONE_WEIGHT = 0.4
@@ -50,64 +48,11 @@ class CodecRecipe:
     crop_frames: int = 20
     decoder_crops: int = 3
     decoder_crop_frames: int = 26
-    skipped_frames: int = 3  # at a crop's start the decoder lacks its past: not in the loss
+    skipped_frames: int = 3  # a crop cut from mid-sentence starts without its past: not in the loss
     peak_rate: float = 1.2e-3
     warmup_steps: int = 100
     autoencoder_share: float = 0.15  # of the budget of stages 1 and 2
     seed: int = 11
-
-
-class CropSource:
-    """Random crops of the speech with the phones of their frames."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.shards: list[Shard] = []
-        self._numbers: set[int] = set()
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Opens the shards written since, so that training needn't wait for the last of them."""
-        for number in set(shard_numbers(self.folder)) - self._numbers:
-            self.shards.append(Shard.read(self.folder, number))
-            self._numbers.add(number)
-
-    def batch(
-        self, source: np.random.Generator, crops: int, frames: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Audio ``[B, 1, T]``, phones ``[B, frames, 4]`` and speakers ``[B]``."""
-        audio, phones, speakers = [], [], []
-        while len(audio) < crops:
-            shard = self.shards[source.integers(len(self.shards))]
-            utterance = shard.utterance(int(source.integers(len(shard))))
-            wanted = frames * FRAME_SAMPLES
-            samples = utterance.samples
-            # Sentences shorter than a crop start anywhere in it, with silence around.
-            if len(samples) < wanted:
-                start = -int(source.integers(wanted - len(samples) + 1))
-            else:
-                start = int(source.integers(len(samples) - wanted + 1))
-            piece = np.zeros(wanted, np.float32)
-            first, last = max(start, 0), min(start + wanted, len(samples))
-            piece[first - start : last - start] = samples[first:last]
-            audio.append(piece)
-            phones.append(frame_phones(utterance.phones, utterance.phone_ends, frames, start))
-            speakers.append(utterance.speaker)
-        return (
-            torch.from_numpy(np.stack(audio))[:, None],
-            torch.from_numpy(np.stack(phones)),
-            torch.tensor(speakers),
-        )
-
-
-def frame_phones(phones: np.ndarray, ends: np.ndarray, frames: int, start: int = 0) -> np.ndarray:
-    """Phone ids ``[frames, 4]`` at the middle of each 20 ms from sample ``start`` on."""
-    part = FRAME_SAMPLES // PHONES_PER_FRAME
-    times = start + np.arange(frames * PHONES_PER_FRAME) * part + part // 2
-    positions = np.searchsorted(ends, times, side="right")
-    known = (times >= 0) & (positions < len(phones))
-    found = np.where(known, phones[np.minimum(positions, len(phones) - 1)], 0)  # 0 is pau
-    return found.reshape(frames, PHONES_PER_FRAME).astype(np.int64)
 
 
 def train_codes(
@@ -151,7 +96,7 @@ def train_codes(
         )
 
     bar = tqdm(desc="codec", unit="step", initial=clock.step)
-    averages = Averages()
+    averages = checkpoints.Averages()
     clock.start()
     saved_s = clock.elapsed_s
     while not clock.finished and not clock.session_over:
@@ -164,9 +109,7 @@ def train_codes(
             part.to(device) for part in crops.batch(source, recipe.crops, recipe.crop_frames)
         )
         with checkpoints.autocast(device):
-            loss, parts = code_loss(
-                model, head, audio, phones, quantized, recipe.decoded_crops
-            )
+            loss, parts = code_loss(model, head, audio, phones, quantized, recipe.decoded_crops)
         rate = checkpoints.learning_rate(
             0.6 * clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps, flat=0.2
         )
@@ -177,7 +120,7 @@ def train_codes(
         if clock.step % 100 == 0:
             means = averages.means()
             checkpoints.record(folder, "codes", clock, means)
-            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {as_text(means)}")
+            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {checkpoints.as_text(means)}")
         if clock.elapsed_s - saved_s > SAVE_EVERY_S:
             crops.refresh()
             store()
@@ -188,7 +131,7 @@ def train_codes(
 
 
 def code_loss(
-    model: nn.Module, head: nn.Module, audio: Tensor, phones: Tensor, quantized: bool, decoded: int
+    model: Any, head: Any, audio: Tensor, phones: Tensor, quantized: bool, decoded: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of stages 1 and 2 for ``audio`` ``[B, 1, T]`` and ``phones`` ``[B, frames, 4]``.
 
@@ -203,7 +146,9 @@ def code_loss(
         detail, _, second = quantize(acoustic, latents, learn=True)
         commitment = first + second
     else:
-        meaning, detail = (part.output_proj(part.input_proj(latents)) for part in (semantic, acoustic))
+        meaning, detail = (
+            part.output_proj(part.input_proj(latents)) for part in (semantic, acoustic)
+        )
     made = decode_latents(model, (meaning.detach() + detail)[:decoded])
     spectral = mel_loss(made[:, 0].float(), audio[:decoded, 0])
     logits = head(meaning).float()
@@ -214,7 +159,7 @@ def code_loss(
 
 
 @torch.no_grad()
-def seed_all(model: nn.Module, crops: CropSource, recipe: CodecRecipe, device: str) -> None:
+def seed_all(model: Any, crops: CropSource, recipe: CodecRecipe, device: str) -> None:
     """k-means of both quantizers on the latents of some minutes of speech."""
     source = checkpoints.batch_random(recipe.seed, 1_000_000_000)
     latents = []
@@ -262,17 +207,20 @@ def train_decoder(
         )
 
     bar = tqdm(desc="decoder", unit="step", initial=clock.step)
-    averages = Averages()
+    averages = checkpoints.Averages()
     clock.start()
     saved_s = clock.elapsed_s
     skipped = recipe.skipped_frames * FRAME_SAMPLES
     while not clock.finished and not clock.session_over:
         source = checkpoints.batch_random(recipe.seed + 1, clock.step + 1)
-        audio, _, _ = crops.batch(source, recipe.decoder_crops, recipe.decoder_crop_frames)
-        audio = audio.to(device)
+        audio, _, cut = crops.batch(source, recipe.decoder_crops, recipe.decoder_crop_frames)
+        audio, cut = audio.to(device), cut.to(device)
         with checkpoints.autocast(device):
             made = decode_latents(model, quantized_embedding(model, audio))
-        loss = mel_loss(made[:, 0, skipped:].float(), audio[:, 0, skipped:])
+        # What comes before a cut is missing from the codes; a sentence's true start is learned.
+        start = torch.where(cut[:, None, None], audio[..., :skipped], made[..., :skipped])
+        made = torch.cat([start, made[..., skipped:]], dim=-1)
+        loss = mel_loss(made[:, 0].float(), audio[:, 0])
         rate = checkpoints.learning_rate(
             clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps
         )
@@ -283,7 +231,7 @@ def train_decoder(
         if clock.step % 100 == 0:
             means = averages.means()
             checkpoints.record(folder, "decoder", clock, means)
-            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {as_text(means)}")
+            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {checkpoints.as_text(means)}")
         if clock.elapsed_s - saved_s > SAVE_EVERY_S:
             crops.refresh()
             store()
@@ -293,36 +241,11 @@ def train_decoder(
     return clock.finished
 
 
-def quantized_embedding(model: nn.Module, audio: Tensor) -> Tensor:
+def quantized_embedding(model: Any, audio: Tensor) -> Tensor:
     """What the decoder gets for ``audio`` ``[B, 1, T]`` after quantization, ``[B, hidden, T]``."""
     latents = encode_latents(model, audio)
     semantic, acoustic = split_quantizers(model)
     return quantize(semantic, latents, False)[0] + quantize(acoustic, latents, False)[0]
-
-
-class Averages:
-    """Means of the losses since they were last shown."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._count = 0
-
-    def add(self, parts: dict[str, Tensor]) -> None:
-        """Adds one step's values (no synchronization with the device)."""
-        for name, value in parts.items():
-            self._sums[name] = self._sums.get(name, 0) + value.detach().float()
-        self._count += 1
-
-    def means(self) -> dict[str, float]:
-        """The means; starts again from nothing."""
-        values = {name: float(total) / self._count for name, total in self._sums.items()}
-        self._sums, self._count = {}, 0
-        return values
-
-
-def as_text(means: dict[str, float]) -> str:
-    """Losses on one line."""
-    return " ".join(f"{name} {value:.3f}" for name, value in means.items())
 
 
 def _update(

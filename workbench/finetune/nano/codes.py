@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from workbench.files import atomic_path
 from workbench.finetune.nano import checkpoints
 from workbench.finetune.nano.codec import FRAME_SAMPLES, encode_latents, quantize, split_quantizers
-from workbench.finetune.nano.codec_training import frame_phones
+from workbench.finetune.nano.crops import frame_phones
 from workbench.finetune.nano.dataset import Shard, shard_numbers
 from workbench.finetune.nano.speech import Utterance
 from workbench.finetune.nano.tokenizer import CHARACTERS, SPEAKERS, SPECIALS
@@ -72,9 +72,7 @@ def character_times(utterance: Utterance, offset: int) -> tuple[np.ndarray, np.n
 
 
 @torch.no_grad()
-def encode_shard(
-    model: nn.Module, shard: Shard, path: Path, seed: int, device: str = "cpu"
-) -> None:
+def encode_shard(model: Any, shard: Shard, path: Path, seed: int, device: str = "cpu") -> None:
     """Writes the codes of one shard, each utterance at a random offset to the frame grid."""
     source = np.random.default_rng(seed)
     offsets = source.integers(0, FRAME_SAMPLES, len(shard))
@@ -142,9 +140,7 @@ def _write(shard: Shard, codes: list[np.ndarray], offsets: np.ndarray, path: Pat
         )
 
 
-def encode_all(
-    model: nn.Module, speech: Path, folder: Path, device: str = "cpu", passes: int = 1
-) -> int:
+def encode_all(model: Any, speech: Path, folder: Path, device: str = "cpu", passes: int = 1) -> int:
     """Encodes every speech shard that has no codes yet, ``passes`` times at other offsets."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(number, again) for again in range(passes) for number in shard_numbers(speech)]

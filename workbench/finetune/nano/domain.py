@@ -86,9 +86,11 @@ def is_held_out(sentence: str) -> bool:
     Of two sentences joined by a comma, either one decides.
     """
     grammar = Grammar.load()
-    return any(_hash(part) % HELD_OUT_SHARE == 0 for part in sentence.split(", ") if (
-        part not in grammar.fixed
-    ))
+    return any(
+        _hash(part) % HELD_OUT_SHARE == 0
+        for part in sentence.split(", ")
+        if (part not in grammar.fixed)
+    )
 
 
 def training_sentences(seed: int) -> Iterator[str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from workbench.audio import Audio
@@ -35,7 +34,7 @@ def assigned_voices(count: int, voices: Sequence[str] | None = None) -> list[int
 
 
 @torch.no_grad()
-def codec_round_trip(codec: nn.Module, samples: np.ndarray) -> np.ndarray:
+def codec_round_trip(codec: Any, samples: np.ndarray) -> np.ndarray:
     """``samples`` ``[T]`` through encoder, codes and decoder, cut to ``T``."""
     padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
     codes = codec.encode(torch.from_numpy(padded)[None, None]).audio_codes
@@ -44,7 +43,7 @@ def codec_round_trip(codec: nn.Module, samples: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def generate_codes(
-    model: nn.Module,
+    model: Any,
     texts: Sequence[str],
     speakers: Sequence[int],
     batch: int = 20,
@@ -77,7 +76,7 @@ def generate_codes(
 
 
 @torch.no_grad()
-def decode_codes(codec: nn.Module, codes: np.ndarray) -> np.ndarray:
+def decode_codes(codec: Any, codes: np.ndarray) -> np.ndarray:
     """Samples of codes ``[T, K]``; codes outside the codebooks become the nearest inside."""
     if not len(codes):
         return np.zeros(FRAME_SAMPLES, np.float32)
@@ -85,7 +84,7 @@ def decode_codes(codec: nn.Module, codes: np.ndarray) -> np.ndarray:
     return codec.decode(inside.T[None]).audio_values[0, 0].float().numpy()
 
 
-def evaluate_codec(codec: nn.Module, sentences: int = 200, seed: int = 7) -> dict[str, Any]:
+def evaluate_codec(codec: Any, sentences: int = 200, seed: int = 7) -> dict[str, Any]:
     """Round-trip word error rates: source and codec, for the main voices and for all.
 
     ``sentences`` are spoken once by the main voices (half each) and once by each other voice's
@@ -119,8 +118,8 @@ def _rate(entries: list[tuple[int, str, str, str]], column: int) -> dict[str, An
 
 
 def evaluate_language(
-    model: nn.Module,
-    codec: nn.Module,
+    model: Any,
+    codec: Any,
     sentences: int = 200,
     voices: Sequence[str] | None = None,
     seed: int = 7,

@@ -21,7 +21,7 @@ LICENSE = "Apache-2.0"
 MAX_NEW_TOKENS = 250  # 20 s; the model is trained on sentences of up to about 8 s
 
 
-def export_codec(model: nn.Module, folder: Path, card: str) -> Path:
+def export_codec(model: Any, folder: Path, card: str) -> Path:
     """Writes mimi-nano below ``folder``; returns its own folder."""
     target = folder / CODEC_NAME
     target.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def export_codec(model: nn.Module, folder: Path, card: str) -> Path:
     return _finish(target, card)
 
 
-def _fold_usage(codebook: nn.Module) -> None:
+def _fold_usage(codebook: Any) -> None:
     """Stores a codebook's entries themselves: their quotient would suffer twice from bf16."""
     entries = codebook.embed_sum.float() / codebook.cluster_usage.float()[:, None]
     codebook.embed_sum.copy_(entries.to(codebook.embed_sum.dtype))
@@ -42,7 +42,7 @@ def _fold_usage(codebook: nn.Module) -> None:
 
 
 def export_language(
-    model: nn.Module, folder: Path, card: str, sampling: Mapping[str, Any] = SAMPLING
+    model: Any, folder: Path, card: str, sampling: Mapping[str, Any] = SAMPLING
 ) -> Path:
     """Writes csm-nano below ``folder``, without the codec, which lies beside it."""
     target = folder / LANGUAGE_NAME
@@ -63,6 +63,8 @@ def export_language(
         if key.startswith("depth_decoder_")
     }
     small.depth_decoder.generation_config.update(**depth)
+    for config in (settings, small.depth_decoder.generation_config):
+        config._from_model_config = False  # the settings are ours, not defaults
     small.save_pretrained(target)
     build_processor().save_pretrained(target)
     write_json(
@@ -87,6 +89,8 @@ def _finish(target: Path, card: str) -> Path:
         for path in target.iterdir()
         if path.is_file() and path.suffix in (".safetensors", ".json", ".jinja")
     )
+    for name in names:
+        (target / name).chmod(0o644)  # safetensors writes private files
     lines = [f"{sha256_of(target / name)}  {name}\n" for name in names]
     write_text(target / "SHA256SUMS", "".join(lines))
     return target

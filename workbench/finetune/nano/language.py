@@ -29,6 +29,7 @@ DEPTH_WEIGHT = 2.0
 GUIDE_WEIGHT = 0.1
 PHONE_WEIGHT = 0.5
 END_WEIGHT = 2.0
+ROWS_STEP = 64
 
 
 def language_config(codec: Any, **changes: Any) -> Any:
@@ -109,12 +110,12 @@ class PhoneScaffold(nn.Module):
         return self.embedding(phones + offsets).sum(dim=2)
 
     def loss(self, head: nn.Linear, hidden: Tensor, wanted: Tensor) -> Tensor:
-        """Cross entropy of phones ``[N, 4]`` told by ``head`` from hidden states ``[N, hidden]``."""
+        """Cross entropy of phones ``[N, 4]``, told by ``head`` from states ``[N, hidden]``."""
         logits = head(hidden).float().unflatten(-1, (PHONES_PER_FRAME, -1))
         return F.cross_entropy(logits.flatten(0, 1), wanted.flatten())
 
 
-def embed(model: nn.Module, batch: Batch) -> Tensor:
+def embed(model: Any, batch: Batch) -> Tensor:
     """Input embeddings ``[B, S, hidden]``: text tokens, or the sum of a frame's codes."""
     text = model.embed_text_tokens(batch.text)
     table = model.backbone_model.embed_tokens
@@ -122,7 +123,7 @@ def embed(model: nn.Module, batch: Batch) -> Tensor:
     return torch.where(batch.is_frame[..., None], frames, text)
 
 
-def backbone(model: nn.Module, embedded: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+def backbone(model: Any, embedded: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Runs the backbone on ``[B, S, hidden]`` with padding on the right.
 
     Returns the last hidden states, those after ``PHONE_LAYER`` layers, and each layer's
@@ -148,7 +149,7 @@ def backbone(model: nn.Module, embedded: Tensor) -> tuple[Tensor, Tensor, list[T
     return core.norm(hidden), middle, weights
 
 
-def depth_logits(model: nn.Module, hidden: Tensor, codes: Tensor) -> Tensor:
+def depth_logits(model: Any, hidden: Tensor, codes: Tensor) -> Tensor:
     """Logits ``[N, K - 1, vocabulary]`` of codes 2 to K, given a frame's true codes ``[N, K]``.
 
     ``hidden`` ``[N, hidden]`` is the backbone's state before the frame.
@@ -165,13 +166,13 @@ def depth_logits(model: nn.Module, hidden: Tensor, codes: Tensor) -> Tensor:
 
 
 def alignment_loss(
-    model: nn.Module, scaffold: PhoneScaffold, batch: Batch
+    model: Any, scaffold: PhoneScaffold, batch: Batch
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of the first phase, in which a frame is its phones and no codes exist yet."""
     text = model.embed_text_tokens(batch.text)
     embedded = torch.where(batch.is_frame[..., None], scaffold.embed(batch.heard), text)
     last, middle, weights = backbone(model, embedded)
-    rows = batch.targets[..., 0] >= 0
+    rows = predicted_rows(batch)
     early = scaffold.loss(scaffold.middle, middle[rows], batch.phones[rows])
     late = scaffold.loss(scaffold.last, last[rows], batch.phones[rows])
     guide = guide_loss(weights, batch, rows)
@@ -179,7 +180,7 @@ def alignment_loss(
 
 
 def language_loss(
-    model: nn.Module, scaffold: PhoneScaffold, batch: Batch, depth_share: float = 0.6
+    model: Any, scaffold: PhoneScaffold, batch: Batch, depth_share: float = 0.6
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The training loss of a batch and its parts.
 
@@ -187,15 +188,15 @@ def language_loss(
     -100 where it is no frame.
     """
     last, middle, weights = backbone(model, embed(model, batch))
-    rows = batch.targets[..., 0] >= 0
+    rows = predicted_rows(batch)
     wanted = batch.targets[rows]
     states = last[rows]
     first = F.cross_entropy(model.lm_head(states).float(), wanted[:, 0], reduction="none")
     ends = wanted[:, 0] == DEAD_CODE
     first_loss = (first * torch.where(ends, END_WEIGHT, 1.0)).mean()
-    chosen = torch.rand(len(wanted), device=wanted.device) < depth_share
-    logits = depth_logits(model, states[chosen], wanted[chosen]).float()
-    depth = F.cross_entropy(logits.flatten(0, 1), wanted[chosen][:, 1:].flatten())
+    deep = _rounded(int(depth_share * len(wanted)))  # the rows come in random order
+    logits = depth_logits(model, states[:deep], wanted[:deep]).float()
+    depth = F.cross_entropy(logits.flatten(0, 1), wanted[:deep, 1:].flatten())
     phone = scaffold.loss(scaffold.middle, middle[rows], batch.phones[rows])
     guide = guide_loss(weights, batch, rows)
     loss = first_loss + DEPTH_WEIGHT * depth + PHONE_WEIGHT * phone + GUIDE_WEIGHT * guide
@@ -203,8 +204,23 @@ def language_loss(
     return loss, parts
 
 
-def guide_loss(weights: list[Tensor], batch: Batch, rows: Tensor) -> Tensor:
-    """-log of the guided heads' attention on allowed positions, mean over ``rows`` ``[B, S]``."""
+def predicted_rows(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Row and position of the states that predict a frame, in random order.
+
+    A few are left out, so that their number is a multiple of ``ROWS_STEP``: a CPU's matrix
+    kernels are made anew for every shape, which costs more than the sums themselves.
+    """
+    row, position = torch.nonzero(batch.targets[..., 0] >= 0, as_tuple=True)
+    kept = torch.randperm(len(row), device=row.device)[: _rounded(len(row))]
+    return row[kept], position[kept]
+
+
+def _rounded(count: int) -> int:
+    return max(count // ROWS_STEP, 1) * ROWS_STEP
+
+
+def guide_loss(weights: list[Tensor], batch: Batch, rows: tuple[Tensor, Tensor]) -> Tensor:
+    """-log of the guided heads' attention on allowed positions, mean over ``rows``."""
     losses = []
     for layer, heads in GUIDED_HEADS.items():
         if layer < len(weights):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from workbench.finetune.nano.tokenizer import BEGIN, END, PAD, SPECIALS
 GUIDE_MARGIN = 0.4  # frames before and after, in which a letter still counts as spoken now
 SPLICE_TOLERANCE = 0.15  # frames by which two word boundaries may differ in phase
 END_PHONE = len(PHONES)  # the phone label of the frame that ends the audio
+LENGTH_STEP = 16  # sequences are padded to a multiple: few shapes, few kernels to make
 BUCKET = 8  # batches that are sorted by length together
 
 
@@ -37,7 +38,8 @@ class Batch:
 
     ``text`` ``[B, S]``; ``codes`` ``[B, S, K]`` as input; ``is_frame`` ``[B, S]``; ``targets``
     ``[B, S, K]`` what follows each position (-100: no frame); ``phones`` ``[B, S, 4]`` of what
-    follows; ``heard`` ``[B, S, 4]`` of each frame as input; ``guides`` ``[B, 3, S, S]`` where guided heads should look, 0 or 1.
+    follows; ``heard`` ``[B, S, 4]`` of each frame as input; ``guides`` ``[B, 3, S, S]`` where
+    guided heads should look, 0 or 1.
     """
 
     text: Tensor
@@ -134,7 +136,7 @@ def splice(
         return None
     partner = int(fitting[source.integers(len(fitting))])
     partner_time = float(right.times[partner, 1])
-    shift = int(round(time - partner_time))
+    shift = round(time - partner_time)
     frame = int(np.floor(time + 0.5))  # frames before it mostly belong to the left part
     start = frame - shift
     if not 0 < start < len(right.codes) or frame >= len(left.codes) or start < 1:
@@ -166,7 +168,8 @@ def collate(
     the batch at random, each row at its own rate up to ``corruption``.
     """
     lengths = [sum(len(t.characters) + len(t.codes) + 4 for t in turns) for turns in rows]
-    size, longest, books = len(rows), max(lengths), rows[0][0].codes.shape[1]
+    size, books = len(rows), rows[0][0].codes.shape[1]
+    longest = -(-max(lengths) // LENGTH_STEP) * LENGTH_STEP
     text = np.full((size, longest), PAD)
     codes = np.zeros((size, longest, books), np.int64)
     is_frame = np.zeros((size, longest), bool)
@@ -232,8 +235,3 @@ def _guides(turn: CodedUtterance) -> np.ndarray:
     guides[1, row, ends[column]] = 1
     guides[2, row, following[column]] = 1
     return guides
-
-
-def without_corruption(recipe: DataRecipe) -> DataRecipe:
-    """The recipe for evaluation: true history, no splices, no contexts."""
-    return replace(recipe, splice_share=0.0, context_share=0.0, corruption=0.0)

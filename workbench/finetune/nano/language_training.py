@@ -12,8 +12,12 @@ from torch import nn
 from tqdm import tqdm
 
 from workbench.finetune.nano import checkpoints
-from workbench.finetune.nano.codec_training import Averages, as_text
-from workbench.finetune.nano.language import PhoneScaffold, alignment_loss, build_language, language_loss
+from workbench.finetune.nano.language import (
+    PhoneScaffold,
+    alignment_loss,
+    build_language,
+    language_loss,
+)
 from workbench.finetune.nano.language_data import BUCKET, Batch, CodeSource, DataRecipe
 
 SAVE_EVERY_S = 120.0
@@ -80,7 +84,7 @@ def train_language(
         )
 
     bar = tqdm(desc=name, unit="step", initial=clock.step)
-    averages = Averages()
+    averages = checkpoints.Averages()
     clock.start()
     saved_s = clock.elapsed_s
     while not clock.finished and not clock.session_over:
@@ -106,7 +110,7 @@ def train_language(
         if clock.step % 100 == 0:
             means = averages.means()
             checkpoints.record(folder, name, clock, means)
-            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {as_text(means)}")
+            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {checkpoints.as_text(means)}")
         if clock.elapsed_s - saved_s > SAVE_EVERY_S:
             store()
             source.refresh()
@@ -138,17 +142,8 @@ class BatchQueue:
 
 
 @torch.no_grad()
-def follow(average: dict[str, torch.Tensor], model: nn.Module, decay: float) -> None:
+def follow(average: dict[str, torch.Tensor], model: Any, decay: float) -> None:
     """Moves the average weights towards the model's."""
     for name, value in model.state_dict().items():
         if value.dtype.is_floating_point:
             average[name].lerp_(value, 1 - decay)
-
-
-@torch.no_grad()
-def held_out_losses(model: nn.Module, scaffold: PhoneScaffold, batches: list[Batch]) -> dict[str, float]:
-    """Mean teacher-forced losses over ``batches``."""
-    averages = Averages()
-    for batch in batches:
-        averages.add(language_loss(model, scaffold, batch, depth_share=1.0)[1])
-    return averages.means()

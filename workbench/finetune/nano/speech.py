@@ -22,10 +22,11 @@ RATE_HZ = 24_000
 FLITE_RATE_HZ = 16_000
 EDGE_SILENCE_S = 0.10  # what is kept of flite's silence before and after a sentence
 FLITE_FOLDER = "WORKBENCH_FLITE"  # environment variable: folder with flite's unpacked packages
-PHONES = (
-    "pau aa ae ah ao aw ax axr ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t "
-    "th uh uw v w y z zh"
-).split()
+_PHONES = """
+pau aa ae ah ao aw ax axr ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh
+uw v w y z zh
+"""
+PHONES = tuple(_PHONES.split())  # flite's, US English; pau is silence
 PHONE_IDS = {phone: position for position, phone in enumerate(PHONES)}
 
 
@@ -115,7 +116,8 @@ class Flite:
         self._c.flite_init()
         self._voices = []
         for voice in VOICES:
-            register = getattr(_library(f"flite_cmu_us_{voice.name}"), f"register_cmu_us_{voice.name}")
+            name = f"cmu_us_{voice.name}"
+            register = getattr(_library(f"flite_{name}"), f"register_{name}")
             register.restype, register.argtypes = pointer, [text]
             self._voices.append(register(None))
 

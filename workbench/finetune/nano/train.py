@@ -217,7 +217,7 @@ class _Run:
         results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         facts = card.Facts.read(self.out, results)
         models = self.out / "models"
-        export_codec(self._codec("decoder"), models, card.codec_card(facts))
+        export_codec(self._codec("decoder"), models, card.codec_card(facts, self.codec_config))
         export_language(self._trained_language(), models, card.language_card(facts))
         return {"models": str(models)}
 
