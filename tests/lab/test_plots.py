@@ -133,7 +133,7 @@ def test_a_table_escapes_aligns_and_has_a_text_twin():
     assert 'scope="row"' in table.html
     assert "12.3 (11.9–12.8)" in table.text
     assert "1,234 (1,200–1,300)" in table.text
-    assert [line.split()[-1] for line in table.text.splitlines()[3:]] == ["–", "0.123"]
+    assert [line.split()[-1] for line in table.text.splitlines()[3:]] == ["–", "0.12"]
     assert "yes" in table.text
     assert table._repr_mimebundle_() == {"text/html": table.html, "text/plain": table.text}
 
@@ -148,7 +148,7 @@ def test_a_table_needs_rows_and_a_caption():
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "–"), (True, "yes"), (1_234, "1,234"), (0.0, "0"), (0.001234, "0.00123"),
+        (None, "–"), (True, "yes"), (1_234, "1,234"), (0.0, "0"), (0.001234, "0.0012"),
         (-3.5, "−3.50"), (98_765.4, "98,765"), (float("inf"), "inf"), ("a", "a"),
         (Ratio(8.123, 7.9, 8.4, 20), "8.12× (7.90–8.40)"),
     ],

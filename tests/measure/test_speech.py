@@ -25,7 +25,7 @@ from workbench.measure.speech import (
     whole,
 )
 from workbench.measure.statistics import Ratio
-from workbench.measure.streaming import PSEUDO, TRUE, compare_streaming
+from workbench.measure.streaming import TRUE, compare_streaming
 from workbench.text import checked
 
 RATE_HZ, FRAME = 24_000, 1_920
@@ -173,8 +173,8 @@ def test_streaming_sounds_the_same_and_sooner(streaming):
     assert streaming.same
     assert streaming.difference == 0
     rows = streaming.rows()
-    assert [(row["sentence"], row["arm"]) for row in rows] == [
-        ("short", PSEUDO), ("short", TRUE), ("long", PSEUDO), ("long", TRUE),
+    assert [(row["sentence"], row["streaming"]) for row in rows] == [
+        ("short", "pseudo"), ("short", "true"), ("long", "pseudo"), ("long", "true"),
     ]  # fmt: skip
     assert [row["first audio (ms)"].value for row in rows] == [40, 20, 120, 20]
     assert rows[3]["underruns"] == 0

@@ -105,7 +105,7 @@ def cell_text(value: Any) -> str:
 
 
 def number(value: float) -> str:
-    """About three significant digits, never with an exponent for what people measure."""
+    """Three significant digits, two below 1, never an exponent for what people measure."""
     return _plain(value, _digits(value))
 
 
@@ -118,7 +118,8 @@ def _is_number(value: Any) -> bool:
 def _digits(value: float) -> int:
     if not math.isfinite(value) or value == 0:
         return 0
-    return min(6, max(0, 2 - math.floor(math.log10(abs(value)))))
+    magnitude = math.floor(math.log10(abs(value)))
+    return min(6, max(0, 2 - magnitude if magnitude >= 0 else 1 - magnitude))
 
 
 def _plain(value: float, digits: int) -> str:
@@ -128,7 +129,11 @@ def _plain(value: float, digits: int) -> str:
 def _table_html(names: list[str], cells: list[list[str]], numeric: list[bool], caption: str) -> str:
     def align(column: int) -> str:
         side = "right" if numeric[column] else "left"
-        return f"text-align:{side};padding:.3em .8em;font-variant-numeric:tabular-nums"
+        wrap = "normal" if column else "nowrap"
+        return (
+            f"text-align:{side};padding:.3em .6em;white-space:{wrap};"
+            "font-variant-numeric:tabular-nums"
+        )
 
     head = "".join(
         f'<th scope="col" style="{align(i)};border-bottom:1px solid currentColor">'

@@ -49,7 +49,7 @@ def stage_bars(
     if not stages_ms:
         raise InputError("no bars to draw", "pass the stages of at least one item")
     names = list(dict.fromkeys(stage for stages in stages_ms.values() for stage in stages))
-    drawn, (axes,) = figure(title, caption, height_in=1.5 + 0.5 * len(stages_ms))
+    drawn, (axes,) = figure(title, caption, height_in=1.3 + 0.37 * len(stages_ms))
     left = np.zeros(len(stages_ms))
     longest = max(sum(stages.values()) for stages in stages_ms.values())
     for index, stage in enumerate(names):
@@ -71,7 +71,7 @@ def stage_bars(
         if limits_ms and item in limits_ms:
             label = "roofline" if row == 0 else None
             axes.vlines(
-                limits_ms[item], row - 0.42, row + 0.42, color=INK, linewidth=3, label=label
+                limits_ms[item], row - 0.44, row + 0.44, color=INK, linewidth=3, label=label
             )
     axes.set_yticks(range(len(left)), list(stages_ms))
     axes.invert_yaxis()
@@ -198,7 +198,9 @@ def interval_dots(
             axes.hlines(
                 y, interval.low, interval.high, color=PALETTE[place], linewidth=4, alpha=0.4
             )
-            axes.plot(interval.value, y, "o", color=PALETTE[place], markersize=8, label=label)
+            axes.plot(
+                interval.value, y, "o", color=PALETTE[place], markersize=8, label=label, zorder=5
+            )
             axes.annotate(
                 number(interval.value), (interval.value, y), xytext=(0, 6), ha="center",
                 textcoords="offset points", fontsize=9.5, bbox=_HALO,

@@ -148,15 +148,14 @@ class StreamingComparison:
         rows = []
         for name in self.trials.sentences:
             for arm in (PSEUDO, TRUE):
-                stalls = [played(speech) for speech in self.trials.speeches[arm][name]]
+                said = self.trials.speeches[arm][name]
                 rows.append({
                     "sentence": name,
-                    "arm": arm,
+                    "streaming": "true" if arm == TRUE else "pseudo",
                     "first audio (ms)": self.trials.interval(arm, ttfa_ms, name),
                     "audible (ms)": self.trials.interval(arm, onset_ms, name),
                     "largest gap (ms)": self.trials.interval(arm, largest_gap_ms, name),
-                    "underruns": sum(one.underruns for one in stalls),
-                    "their silence (ms)": sum(one.stalled_ms for one in stalls),
+                    "underruns": sum(played(speech).underruns for speech in said),
                     "needed prebuffer (ms)": self.trials.interval(arm, prebuffer_ms, name),
                 })  # fmt: skip
         return rows
