@@ -68,6 +68,14 @@ It knows four synthetic voices that have nothing above 8 kHz. Real voices, music
 out distorted; other speakers are pulled towards the four.
 """
 
+_DATA_TEXT = """\
+## Data
+
+{hours:.1f} h of synthetic speech in {utterances:,} utterances by flite (voices {voices}), which
+also gives the time of every phone and word. The sentences come from a grammar; one in {share},
+chosen by its hash, was never trained on, and the figures below are on such sentences. flite and its
+voices are free software under a BSD-like license (Carnegie Mellon University)."""
+
 _LANGUAGE_TEXT = """\
 ---
 license: apache-2.0
@@ -87,7 +95,8 @@ The voice is chosen by CSM's speaker id, as in `[0]good morning`:
 
 {voices}
 
-{data} A fifth of the training batches has a preceding utterance as context, in CSM's chat format.
+{data}
+A fifth of the training batches has a preceding utterance as context, in CSM's chat format.
 
 {training}
 
@@ -129,13 +138,11 @@ def language_card(facts: Facts) -> str:
 
 
 def _data(facts: Facts) -> str:
-    voices = ", ".join(f"{voice.name} {voice.share:.0%}" for voice in VOICES)
-    return (
-        f"## Data\n\n{facts.hours:.1f} h of synthetic speech, {facts.utterances:,} utterances, by\n"
-        f"flite ({voices}), of sentences from a grammar; phone\n"
-        f"and word times come from flite. One sentence in {HELD_OUT_SHARE}, chosen by its hash, was "
-        "never trained\non; the figures below are on such sentences. flite and its voices are free "
-        "software under a\nBSD-like license (Carnegie Mellon University)."
+    return _DATA_TEXT.format(
+        hours=facts.hours,
+        utterances=facts.utterances,
+        voices=", ".join(f"{voice.name} {voice.share:.0%}" for voice in VOICES),
+        share=HELD_OUT_SHARE,
     )
 
 

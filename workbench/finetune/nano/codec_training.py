@@ -218,8 +218,8 @@ def train_decoder(
         with checkpoints.autocast(device):
             made = decode_latents(model, quantized_embedding(model, audio))
         # What comes before a cut is missing from the codes; a sentence's true start is learned.
-        start = torch.where(cut[:, None, None], audio[..., :skipped], made[..., :skipped])
-        made = torch.cat([start, made[..., skipped:]], dim=-1)
+        begun = torch.where(cut[:, None, None], audio[..., :skipped], made[..., :skipped])
+        made = torch.cat([begun, made[..., skipped:]], dim=-1)
         loss = mel_loss(made[:, 0].float(), audio[:, 0])
         rate = checkpoints.learning_rate(
             clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps

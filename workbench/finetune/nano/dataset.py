@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import multiprocessing
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +16,12 @@ import numpy as np
 from tqdm import tqdm
 
 from workbench.errors import InputError
-from workbench.files import atomic_path, write_json
+from workbench.files import atomic_path
 from workbench.finetune.nano.domain import training_sentences
-from workbench.finetune.nano.speech import RATE_HZ, VOICES, Utterance, flite
+from workbench.finetune.nano.speech import VOICES, Utterance, flite
 
 SHARD_UTTERANCES = 500
+MEAN_UTTERANCE_S = 2.66
 
 
 @dataclass(frozen=True)
@@ -74,30 +77,35 @@ def generate(
     seed: int = 1,
     workers: int = 2,
     shard_utterances: int = SHARD_UTTERANCES,
-) -> int:
-    """Writes about ``hours`` of speech as shards; those already there stay. Returns their count.
+    session_s: float = math.inf,
+) -> bool:
+    """Writes about ``hours`` of speech as shards; those already there stay.
 
-    The sentences and the voices depend only on ``seed``.
+    The sentences and the voices depend only on ``seed``. Begins no shard after ``session_s``;
+    True when all are there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    count = max(1, round(hours * 3600 / 2.4 / shard_utterances))  # 2.4 s is a sentence's mean
+    count = max(1, round(hours * 3600 / MEAN_UTTERANCE_S / shard_utterances))
     sentences = training_sentences(seed)
     texts = [list(itertools.islice(sentences, shard_utterances)) for _ in range(count)]
     done = set(shard_numbers(folder))
     jobs = [(number, texts[number]) for number in range(count) if number not in done]
-    write_json(folder / "speech.json", {"seed": seed, "shards": count, "rate_hz": RATE_HZ})
     write = partial(_write_shard, folder, seed)
-    bar = tqdm(total=count, initial=count - len(jobs), desc="speech", unit="shard")
-    with bar:
+    ends = time.monotonic() + session_s
+    with tqdm(total=count, initial=count - len(jobs), desc="speech", unit="shard") as bar:
         if workers <= 1:
             for job in jobs:
+                if time.monotonic() > ends:
+                    return False
                 write(job)
                 bar.update()
-        else:
-            with multiprocessing.get_context("spawn").Pool(workers) as pool:
-                for _ in pool.imap_unordered(write, jobs):
-                    bar.update()
-    return count
+            return True
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            for _ in pool.imap_unordered(write, jobs):
+                bar.update()
+                if time.monotonic() > ends:
+                    break  # leaving the block ends the workers; unfinished shards leave no trace
+    return len(shard_numbers(folder)) >= count
 
 
 def _write_shard(folder: Path, seed: int, job: tuple[int, list[str]]) -> None:
