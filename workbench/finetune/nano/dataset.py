@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import multiprocessing
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from workbench.errors import InputError
 from workbench.files import atomic_path
-from workbench.finetune.nano.domain import training_sentences
+from workbench.finetune.nano.domain import open_sentences, training_sentences
 from workbench.finetune.nano.speech import VOICES, Utterance, flite
 
 SHARD_UTTERANCES = 500
@@ -74,20 +75,26 @@ def read_all(folder: Path) -> Iterator[Utterance]:
 def generate(
     folder: Path,
     hours: float,
+    open_hours: float = 0.0,
     seed: int = 1,
     workers: int = 2,
     shard_utterances: int = SHARD_UTTERANCES,
     session_s: float = math.inf,
 ) -> bool:
-    """Writes about ``hours`` of speech as shards; those already there stay.
+    """Writes about ``hours`` of speech of the grammar and ``open_hours`` of other words.
 
-    The sentences and the voices depend only on ``seed``. Begins no shard after ``session_s``;
-    True when all are there.
+    The sentences and the voices depend only on ``seed``. Shards already there stay; begins no
+    shard after ``session_s``; True when all are there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    count = max(1, round(hours * 3600 / MEAN_UTTERANCE_S / shard_utterances))
-    sentences = training_sentences(seed)
-    texts = [list(itertools.islice(sentences, shard_utterances)) for _ in range(count)]
+    texts: list[list[str]] = []
+    for sentences, wanted in (
+        (training_sentences(seed), hours),
+        (open_sentences(seed), open_hours),
+    ):
+        shards = max(1, round(wanted * 3600 / MEAN_UTTERANCE_S / shard_utterances)) if wanted else 0
+        texts += [list(itertools.islice(sentences, shard_utterances)) for _ in range(shards)]
+    count = len(texts)
     done = set(shard_numbers(folder))
     jobs = [(number, texts[number]) for number in range(count) if number not in done]
     write = partial(_write_shard, folder, seed)
@@ -113,7 +120,10 @@ def _write_shard(folder: Path, seed: int, job: tuple[int, list[str]]) -> None:
     source = random.Random(seed * 100_003 + number)
     speakers = source.choices(range(len(VOICES)), [voice.share for voice in VOICES], k=len(texts))
     speech = flite()
-    utterances = [speech.say(text, who) for text, who in zip(texts, speakers, strict=True)]
+    utterances = []
+    for text, speaker in zip(texts, speakers, strict=True):
+        with contextlib.suppress(InputError):  # words that flite reads as several
+            utterances.append(speech.say(text, speaker))
     samples_path, index_path = _paths(folder, number)
     samples = np.concatenate([utterance.samples for utterance in utterances])
     with atomic_path(samples_path) as temporary:
@@ -121,8 +131,8 @@ def _write_shard(folder: Path, seed: int, job: tuple[int, list[str]]) -> None:
     with atomic_path(index_path) as temporary:
         np.savez(
             temporary,
-            texts=np.array(texts),
-            speakers=np.array(speakers, np.uint8),
+            texts=np.array([utterance.text for utterance in utterances]),
+            speakers=np.array([utterance.speaker for utterance in utterances], np.uint8),
             sample_starts=_starts([len(utterance.samples) for utterance in utterances]),
             phone_starts=_starts([len(utterance.phones) for utterance in utterances]),
             phones=np.concatenate([utterance.phones for utterance in utterances]),

@@ -47,7 +47,8 @@ class Recipe:
     ``decoder``: each is a process of its own on the same folder.
     """
 
-    hours_of_speech: float = 12.0
+    hours_of_speech: float = 13.3
+    hours_of_open_speech: float = 3.0  # of words outside the grammar
     shard_utterances: int = 500
     workers: int = 2
     alignment_minutes: float = 15.0
@@ -69,7 +70,8 @@ class Recipe:
         depth = {"hidden_size": 32, "intermediate_size": 64, "head_dim": 16}
         heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
         return Recipe(
-            hours_of_speech=30 * 2.4 / 3600,
+            hours_of_speech=30 * 2.66 / 3600,
+            hours_of_open_speech=15 * 2.66 / 3600,
             shard_utterances=15,
             workers=1,
             alignment_minutes=1 / 60,
@@ -165,6 +167,7 @@ class _Run:
         finished = generate(
             self.out / "speech",
             recipe.hours_of_speech,
+            recipe.hours_of_open_speech,
             recipe.seed,
             recipe.workers,
             recipe.shard_utterances,
