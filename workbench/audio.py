@@ -1,6 +1,6 @@
 """``Audio``: mono samples with their rate; reading, writing and levels.
 
-soundfile is imported where a file is read or written: a machine that only measures need not have it.
+soundfile is imported where a file is read or written: a machine that only measures needs none.
 """
 
 from __future__ import annotations
