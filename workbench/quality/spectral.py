@@ -157,7 +157,8 @@ def levels(audio: Audio, silence_dbfs: float = AUDIBLE_DBFS) -> Levels:
 
 
 def _rumble_db(audio: Audio) -> float:
-    energy = np.abs(np.fft.rfft(audio.samples)) ** 2
+    energy = np.abs(np.fft.rfft(audio.samples)) ** 2 if len(audio) else np.zeros(1)
+    energy[1:] *= 2  # each stands for its negative frequency as well
     low = energy[np.fft.rfftfreq(len(audio) or 1, 1 / audio.rate_hz) < RUMBLE_HZ].sum()
     return 10 * float(np.log10(low / energy.sum())) if low > 0 else float("-inf")
 
