@@ -98,7 +98,7 @@ class Baseline:
         tokens = "the same tokens" if share == 1 else f"not all the same tokens (≥ {share:.0%})"
         noise = findings.noise_warning(self.trials.clip(OURS, self.trials.sentences[0]))
         return (
-            f"{self.speed_finding}, {characters:.0f} characters a second. {self.stage_finding}. "
+            f"{self.speed_finding}, {findings.rounded(characters)} characters a second. {self.stage_finding}. "
             f"Both say {tokens}; {findings.sameness(self.difference)}.{noise}"
         )
 
