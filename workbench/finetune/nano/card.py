@@ -133,7 +133,7 @@ def language_card(facts: Facts) -> str:
         words=len(Grammar.load().words),
         data=_data(facts),
         training=_training(facts, ("alignment", "language")),
-        measured=_language_table(facts.results.get("language")),
+        measured=_language_table(facts.results),
     )
 
 
@@ -188,13 +188,16 @@ def _codec_table(results: dict[str, Any] | None) -> str:
     )
 
 
-def _language_table(results: dict[str, Any] | None) -> str:
+def _language_table(measured: dict[str, Any]) -> str:
+    results = measured.get("language")
     if not results:
         return "Not measured yet."
     rows = [("all four voices, in turn", results["all"])]
     if "main" in results:
         rows.append(("main voices (rms, awb)", results["main"]))
     rows += [(voice.name, results[voice.name]) for voice in VOICES if voice.name in results]
+    if "context" in measured:
+        rows.append(("after a spoken sentence as context", measured["context"]))
     return (
         "Word error rate of synthesized held-out sentences through mimi-nano, with the sampling "
         "of `generation_config.json`, by pocketsphinx with a bigram language model of the same "

@@ -11,19 +11,21 @@ import torch
 from tqdm import tqdm
 
 from workbench.audio import Audio
-from workbench.finetune.nano.codec import FRAME_SAMPLES, RATE_HZ
+from workbench.finetune.nano.codec import DEAD_CODE, FRAME_SAMPLES, RATE_HZ
 from workbench.finetune.nano.domain import held_out_sentences
 from workbench.finetune.nano.speech import VOICES, flite
-from workbench.finetune.nano.tokenizer import build_tokenizer
+from workbench.finetune.nano.tokenizer import build_processor, build_tokenizer
 from workbench.quality.wer import SphinxRecognizer, WordErrorRate, word_error_rate
 
 MAIN_VOICES = ("rms", "awb")
 MAX_FRAMES = 110  # 8.8 s; the longest sentence of the domain takes about 7 s
 SAMPLING: dict[str, Any] = {
     "do_sample": True,
-    "temperature": 0.3,
+    "temperature": 0.5,
     "top_k": 30,
-    "depth_decoder_do_sample": False,
+    "depth_decoder_do_sample": True,
+    "depth_decoder_temperature": 0.5,
+    "depth_decoder_top_k": 30,
 }
 
 
@@ -70,8 +72,7 @@ def generate_codes(
             **(SAMPLING | sampling),
         )
         for row, codes in zip(rows, made.numpy(), strict=True):
-            ends = np.flatnonzero((codes == model.config.codebook_eos_token_id).all(-1))
-            results[row] = (codes[: ends[0]] if len(ends) else codes, len(ends) > 0)
+            results[row] = until_end(codes)
     return results
 
 
@@ -111,6 +112,39 @@ def evaluate_codec(codec: Any, sentences: int = 200, seed: int = 7) -> dict[str,
     for number, voice in enumerate(VOICES):
         result[voice.name] = _rate([entry for entry in heard if entry[0] == number], 3)
     return result
+
+
+@torch.no_grad()
+def evaluate_context(
+    model: Any, codec: Any, sentences: int = 40, seed: int = 7, **sampling: Any
+) -> dict[str, Any]:
+    """Word error rate after a spoken context of the same voice, by stock processor and model."""
+    torch.manual_seed(seed)
+    processor = build_processor()
+    texts = held_out_sentences(2 * sentences, seed)
+    speakers = assigned_voices(sentences)
+    recognizer = SphinxRecognizer()
+    bare, model.codec_model = model.codec_model, codec
+    heard = []
+    for number, speaker in enumerate(tqdm(speakers, desc="context", unit="sentence", leave=False)):
+        said = texts[sentences + number]
+        sound = {"type": "audio", "path": flite().say(said, speaker).samples}
+        turns = [
+            {"role": str(speaker), "content": [{"type": "text", "text": said}, sound]},
+            {"role": str(speaker), "content": [{"type": "text", "text": texts[number]}]},
+        ]
+        inputs = processor.apply_chat_template(turns, tokenize=True, return_dict=True)
+        codes = model.generate(**inputs, max_new_tokens=MAX_FRAMES, **(SAMPLING | sampling))
+        samples = decode_codes(codec, until_end(codes[0].numpy())[0])
+        heard.append(recognizer.transcribe(Audio(samples, RATE_HZ)))
+    model.codec_model = bare
+    return asdict(word_error_rate(texts[:sentences], heard))
+
+
+def until_end(codes: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Generated codes ``[T, K]`` up to the frame of end codes, and whether there was one."""
+    ends = np.flatnonzero((codes == DEAD_CODE).all(-1))
+    return (codes[: ends[0]], True) if len(ends) else (codes, False)
 
 
 def _rate(entries: list[tuple[int, str, str, str]], column: int) -> dict[str, Any]:
