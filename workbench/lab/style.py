@@ -22,7 +22,7 @@ PAPER, GREY, FAINT = "#FCFCFA", "#5F5F5F", "#DDDDD8"
 
 WIDTH_IN = 7.6
 DPI = 200  # shown at half this size, so that it stays sharp on dense screens
-TITLE_CHARS, CAPTION_CHARS = 71, 118  # a line of each at WIDTH_IN
+TITLE_CHARS, CAPTION_CHARS = 66, 118  # a line of each at WIDTH_IN
 
 STYLE: Any = {
     "axes.axisbelow": True,
