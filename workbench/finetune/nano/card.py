@@ -24,6 +24,7 @@ class Facts:
     utterances: int
     history: tuple[dict[str, Any], ...]
     results: dict[str, Any]  # empty where nothing was measured yet
+    remarks: str  # of whoever ran the training, from ``remarks.md``
 
     @staticmethod
     def read(out: Path, results: dict[str, Any]) -> Facts:
@@ -31,11 +32,16 @@ class Facts:
         shards = [Shard.read(out / "speech", number) for number in shard_numbers(out / "speech")]
         path = out / "history.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        history: dict[tuple[str, int], dict[str, Any]] = {}
+        for line in map(json.loads, lines):  # a step done again after a resume counts once
+            history[line["stage"], line["step"]] = line
+        remarks = out / "remarks.md"
         return Facts(
             sum(len(shard.samples) for shard in shards) / RATE_HZ / 3600,
             sum(len(shard) for shard in shards),
-            tuple(json.loads(line) for line in lines),
+            tuple(history[key] for key in sorted(history)),
             results,
+            remarks.read_text(encoding="utf-8").strip() if remarks.is_file() else "",
         )
 
 
@@ -148,6 +154,8 @@ def _data(facts: Facts) -> str:
 
 def _training(facts: Facts, stages: tuple[str, ...]) -> str:
     parts = ["## Training\n\nBy `workbench train nano`. Losses are means over the last 100 steps."]
+    if facts.remarks:
+        parts.append(facts.remarks)
     for stage in stages:
         lines = [line for line in facts.history if line["stage"] == stage]
         if not lines:
