@@ -78,9 +78,10 @@ _DATA_TEXT = """\
 ## Data
 
 {hours:.1f} h of synthetic speech in {utterances:,} utterances by flite (voices {voices}), which
-also gives the time of every phone and word. The sentences come from a grammar; one in {share},
-chosen by its hash, was never trained on, and the figures below are on such sentences. flite and its
-voices are free software under a BSD-like license (Carnegie Mellon University)."""
+also gives the time of every phone and word. Most of the sentences come from a grammar; one in
+{share}, chosen by its hash, was never trained on, and the figures below are on such sentences. The
+rest are meaningless strings of common words from outside the grammar. flite and its voices are free
+software under a BSD-like license (Carnegie Mellon University)."""
 
 _LANGUAGE_TEXT = """\
 ---
@@ -212,6 +213,17 @@ def _language_table(measured: dict[str, Any]) -> str:
         "grammar (a forgiving judge); 95 % bootstrap over sentences.\n\n"
         + _rates(rows)
         + f"\n\nEnd of audio reached by itself: {results['ended']:.1%} of them."
+        + _open_table(measured.get("open"))
+    )
+
+
+def _open_table(results: dict[str, Any] | None) -> str:
+    if not results:
+        return ""
+    return (
+        "\n\nStrings of words mostly from outside the grammar, by a recognizer that knows these "
+        "words but not their order (so the source itself is hard to understand):\n\n"
+        + _rates([("csm-nano", results["made"]), ("source (flite)", results["source"])])
     )
 
 

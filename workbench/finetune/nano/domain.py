@@ -131,14 +131,18 @@ def held_out_sentences(count: int, seed: int = 7) -> list[str]:
     return list(found)
 
 
+def open_words() -> tuple[str, ...]:
+    """The common words of ``data/nano/words.txt``."""
+    lines = (data_dir() / "nano" / "words.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
 def open_sentences(seed: int) -> Iterator[str]:
     """Endless strings of words from ``data/nano/words.txt`` and from the grammar.
 
     They mean nothing; they teach a reader of letters the spelling of English beyond the domain.
     """
-    path = data_dir() / "nano" / "words.txt"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    common = [line for line in lines if line and not line.startswith("#")]
+    common = open_words()
     known = Grammar.load().words
     source = random.Random(seed)
     while True:

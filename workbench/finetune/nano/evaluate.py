@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,13 @@ from tqdm import tqdm
 
 from workbench.audio import Audio
 from workbench.finetune.nano.codec import DEAD_CODE, FRAME_SAMPLES, RATE_HZ
-from workbench.finetune.nano.domain import held_out_sentences
+from workbench.finetune.nano.domain import (
+    Grammar,
+    held_out_sentences,
+    open_sentences,
+    open_words,
+)
+from workbench.finetune.nano.recognition import arpa, dictionary
 from workbench.finetune.nano.speech import VOICES, flite
 from workbench.finetune.nano.tokenizer import build_processor, build_tokenizer
 from workbench.quality.wer import SphinxRecognizer, WordErrorRate, word_error_rate
@@ -139,6 +148,30 @@ def evaluate_context(
         heard.append(recognizer.transcribe(Audio(samples, RATE_HZ)))
     model.codec_model = bare
     return asdict(word_error_rate(texts[:sentences], heard))
+
+
+def evaluate_open(model: Any, codec: Any, sentences: int = 60, seed: int = 99) -> dict[str, Any]:
+    """Word error rates of strings of words outside the grammar, main voices: model and source.
+
+    The recognizer knows the words, but hardly anything of their order.
+    """
+    words = sorted({*Grammar.load().words, *open_words()})
+    with tempfile.TemporaryDirectory() as name:
+        files = Path(name) / "open.dict", Path(name) / "open.arpa"
+        files[0].write_text(dictionary(words))
+        pairs = itertools.islice(open_sentences(seed + 1), 20_000)
+        files[1].write_text(arpa([text.split() for text in pairs], words))
+        recognizer = SphinxRecognizer(*files)
+    texts = list(itertools.islice(open_sentences(seed), sentences))
+    speakers = assigned_voices(sentences, MAIN_VOICES)
+    made = [decode_codes(codec, codes) for codes, _ in generate_codes(model, texts, speakers)]
+    source = [flite().say(text, who).samples for text, who in zip(texts, speakers, strict=True)]
+    return {
+        kind: asdict(
+            word_error_rate(texts, [recognizer.transcribe(Audio(s, RATE_HZ)) for s in sounds])
+        )
+        for kind, sounds in (("made", made), ("source", source))
+    }
 
 
 def until_end(codes: np.ndarray) -> tuple[np.ndarray, bool]:

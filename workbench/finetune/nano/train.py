@@ -20,7 +20,12 @@ from workbench.finetune.nano.codec import codec_config
 from workbench.finetune.nano.codec_training import CodecRecipe, train_codes, train_decoder
 from workbench.finetune.nano.codes import encode_all, label_all
 from workbench.finetune.nano.dataset import generate, shard_numbers
-from workbench.finetune.nano.evaluate import evaluate_codec, evaluate_context, evaluate_language
+from workbench.finetune.nano.evaluate import (
+    evaluate_codec,
+    evaluate_context,
+    evaluate_language,
+    evaluate_open,
+)
 from workbench.finetune.nano.export import export_codec, export_language
 from workbench.finetune.nano.language import build_language, language_config
 from workbench.finetune.nano.language_data import DataRecipe
@@ -211,6 +216,7 @@ class _Run:
             "codec": evaluate_codec(codec, self.recipe.sentences),
             "language": evaluate_language(language, codec, self.recipe.sentences),
             "context": evaluate_context(language, codec, max(2, self.recipe.sentences // 4)),
+            "open": evaluate_open(language, codec, max(2, self.recipe.sentences // 2)),
         }
         write_json(self.out / "results.json", results)
         return {
