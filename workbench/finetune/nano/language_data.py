@@ -11,12 +11,14 @@ from torch import Tensor
 
 from workbench.finetune.nano.codec import DEAD_CODE, PHONES_PER_FRAME
 from workbench.finetune.nano.codes import CHARACTER_IDS, CodedUtterance, read_codes
+from workbench.finetune.nano.domain import is_held_out
 from workbench.finetune.nano.speech import PHONES
 from workbench.finetune.nano.tokenizer import BEGIN, END, PAD, SPECIALS
 
 GUIDE_MARGIN = 0.4  # frames before and after, in which a letter still counts as spoken now
 SPLICE_TOLERANCE = 0.15  # frames by which two word boundaries may differ in phase
 END_PHONE = len(PHONES)  # the phone label of the frame that ends the audio
+_CHARACTERS = {token: character for character, token in CHARACTER_IDS.items()}
 LONGEST_FRAMES = 100  # utterances at least this long (8 s) get no other joined to them
 LENGTH_STEP = 16  # sequences are padded to a multiple: few shapes, few kernels to make
 BUCKET = 8  # batches that are sorted by length together
@@ -101,7 +103,7 @@ class CodeSource:
         if source.random() < self.recipe.splice_share:
             for _ in range(4):
                 spliced = splice(utterance, self._same_voice(utterance.speaker, source), source)
-                if spliced is not None:
+                if spliced is not None and not is_held_out(text_of(spliced)):
                     utterance = spliced
                     break
         while source.random() < self.recipe.join_share and len(utterance.codes) < LONGEST_FRAMES:
@@ -156,6 +158,11 @@ def splice(
         np.concatenate([left.times[: cut + 1], right.times[partner + 1 :] + shift]),
         np.concatenate([ends_left, ends_right]),
     )
+
+
+def text_of(utterance: CodedUtterance) -> str:
+    """The utterance's text, from its characters."""
+    return "".join(_CHARACTERS[token] for token in utterance.characters.tolist())
 
 
 def join(left: CodedUtterance, right: CodedUtterance) -> CodedUtterance:
