@@ -71,5 +71,5 @@ def test_the_codec_s_speech_has_no_offset(codec) -> None:
         pytest.skip(f"no flite here: {problem.what}")
     made = codec_round_trip(codec, samples)
     assert np.abs(np.mean(made[: len(made) // 2400 * 2400].reshape(-1, 2400), axis=1)).max() < 0.02
-    assert abs(float(np.mean(made))) < 0.005
+    assert abs(float(np.mean(made))) < 0.01
     assert 0.5 < made.std() / samples.std() < 2
