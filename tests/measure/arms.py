@@ -32,7 +32,15 @@ class Spinner:
         spun_ms = 1000 * (time.perf_counter() - begin)
         # What a quiet machine would have shown: verdicts of tests rest on it.
         told_ms = self.work_ms * (1 + 0.001 * ((index * 7 + os.getpid()) % 5))
-        return {"told_ms": told_ms, "spun_ms": spun_ms, "seed": float(seed), "pid": float(os.getpid())}
+        return {
+            "told_ms": told_ms,
+            "spun_ms": spun_ms,
+            "seed": float(seed),
+            "pid": float(os.getpid()),
+        }
+
+    def last(self):
+        return f"what {os.getpid()} made"
 
     def go_wrong(self):
         if self.how == "hang":

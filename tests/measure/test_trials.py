@@ -72,6 +72,20 @@ def test_verdicts_come_from_the_samples(plain):
         plain.judgement("double", "x_ms")
 
 
+def test_what_trials_made_is_kept_on_request():
+    kept = []
+    run_study(
+        "kept", arm("a"), metric="told_ms", plan=Plan(trials=3), limits=CALM,
+        keep=lambda *made: kept.append(made), kept=(0, 2),
+    )  # fmt: skip
+    assert {(name, number) for name, number, _ in kept} == {
+        (name, number) for name in ("a", CONTROL) for number in (0, 2)
+    }
+    assert all(made.startswith("what ") for *_, made in kept)
+    failing = Arm("a", "tests.test_worker:Hosted")
+    assert run_study("x", failing, metric="ms", plan=Plan(trials=2)).failed
+
+
 def test_same_seed_same_order():
     orders = [study(trials=3, seed=seed).orders for seed in (3, 3)]
     assert orders[0] == orders[1]

@@ -92,6 +92,16 @@ class Host:
         for name, value in figures.items():
             self._samples.setdefault(name, []).append(float(value))
 
+    def last(self) -> Any:
+        """What the last trial made, such as a speech; None where the arm has failed."""
+        if self.worker is None:
+            return None
+        try:
+            return self.worker.call("last", timeout_s=self._plan.trial_s)
+        except Exception as problem:
+            self._fail(problem)
+            return None
+
     def close(self) -> None:
         """Ends the worker."""
         if self.worker is not None:

@@ -24,6 +24,11 @@ from workbench.measure.watch import Limits, Span
 
 STUDY_FILE = "study.record.json"
 ARMS_FOLDER = "arms"
+_RECORD_OF = {
+    "notebook": "the record of a notebook",
+    "arm": "the record of an arm",
+    "study": "the record of a study",
+}
 
 
 def write_study(folder: Path | str, study: Study) -> Path:
@@ -63,7 +68,7 @@ def read_study(path: Path | str) -> Study:
     path = path / STUDY_FILE if path.is_dir() else path
     record = records.read(path)
     if record.kind != "study":
-        raise RecordError(f"{path.name} is the record of a {record.kind}", "give a study's folder")
+        raise RecordError(f"{path.name} is {_RECORD_OF[record.kind]}", "give a study's folder")
     details, where = record.details, f"{path.name}: details"
     try:
         arms = {
@@ -96,7 +101,7 @@ def read_arm(path: Path | str) -> tuple[ArmResult, Record]:
     """One arm's result by itself, with its record (machine, metrics, study)."""
     record = records.read(path)
     if record.kind != "arm":
-        raise RecordError(f"{Path(path).name} is the record of a {record.kind}", "give an arm's")
+        raise RecordError(f"{Path(path).name} is {_RECORD_OF[record.kind]}", "give an arm's")
     return _arm_result(record, record.name), record
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 from workbench.errors import InputError
 from workbench.measure import memory
@@ -24,6 +25,7 @@ from workbench.measure.verdict import converged
 from workbench.measure.watch import Limits, Watch
 
 Progress = Callable[[str], None]
+Keep = Callable[[str, int, Any], None]
 
 
 def run_study(
@@ -35,12 +37,16 @@ def run_study(
     plan: Plan | None = None,
     limits: Limits | None = None,
     progress: Progress = lambda words: None,
+    keep: Keep | None = None,
+    kept: Collection[int] = range(1),
 ) -> Study:
     """Compares ``arms`` with ``baseline`` by ``metric``, a time of which less is better.
 
     The baseline runs once more as the A/A control. This process holds the token: it asks one
     worker at a time and sleeps until the answer comes. Whatever an arm does wrong ends that arm;
     a baseline that fails ends the study. ``progress`` is told what happens, outside of trials.
+    ``keep`` gets (arm, round, what the trial made) in the rounds ``kept``: for arms whose object
+    has a method ``last``, such as ``SpeechArm``'s, which gives the speech.
 
     Raises InputError for arms of one name. Ctrl-C ends all workers.
     """
@@ -49,7 +55,10 @@ def run_study(
     if twice:
         raise InputError(f"two arms called {', '.join(twice)}", "give each a name of its own")
     everyone = [baseline, replace(baseline, name=CONTROL), *arms]
-    return _Run(name, everyone, metric, plan or Plan(), limits or Limits(), progress).study()
+    run = _Run(name, everyone, metric, plan or Plan(), limits or Limits(), progress)
+    if keep is not None:
+        run.keep, run.kept = keep, kept
+    return run.study()
 
 
 class _Run:
@@ -69,6 +78,8 @@ class _Run:
         self.orders: list[tuple[str, ...]] = []
         self.layout, self.layout_reason = "interleaved", "all arms fit into memory side by side"
         self.stopped = f"all {plan.trials} rounds were run"
+        self.keep: Keep = lambda arm, number, made: None
+        self.kept: Collection[int] = ()
         self._progress = progress
         self._random = random.Random(plan.seed)
         self._watch = Watch(lambda: [h.worker.pid for h in self.hosts if h.worker is not None])
@@ -140,7 +151,7 @@ class _Run:
         for number in rounds:
             with self._watch.over(number, number):
                 for host in self._shuffled():
-                    host.trial(number, self._seed(number))
+                    self._trial(host, number)
             self._progress(f"round {number + 1} of at most {self.plan.trials}")
             if not self._go_on():
                 return False
@@ -154,7 +165,7 @@ class _Run:
                 host.open()
                 with self._watch.over(block[0], block[-1]):
                     for number in block:
-                        host.trial(number, self._seed(number))
+                        self._trial(host, number)
                 host.close()
             self._progress(f"round {block[-1] + 1} of at most {self.plan.trials}")
             if not self._go_on():
@@ -168,8 +179,12 @@ class _Run:
         self.orders.append(tuple(host.arm.name for host in hosts))
         return hosts
 
-    def _seed(self, number: int) -> int:
-        return self.plan.seed + number
+    def _trial(self, host: Host, number: int) -> None:
+        host.trial(number, self.plan.seed + number)
+        if number in self.kept and host.error is None:
+            made = host.last()
+            if made is not None:
+                self.keep(host.arm.name, number, made)
 
     def _go_on(self) -> bool:
         if self.hosts[0].error is not None:
