@@ -7,7 +7,7 @@ from tests.measure.noise import KINDS, pair_ms
 from workbench.errors import InputError
 from workbench.measure.plan import MIN_TRIALS, Plan
 from workbench.measure.statistics import Ratio
-from workbench.measure.verdict import Judgement, Verdict, converged, decide, judge
+from workbench.measure.verdict import Judgement, Verdict, converged, decide, expanded, judge
 
 
 def ratio(low, high):
@@ -102,6 +102,11 @@ def test_slow_down_of_three_per_cent_is_found(kind):
     found = verdicts(kind, Plan(), 30, factor=1.03)
     assert sum(one.verdict is Verdict.SLOWER for one in found) >= 0.9 * len(found)
     assert not any(one.verdict is Verdict.FASTER for one in found)
+
+
+@pytest.mark.parametrize(("n", "wide"), [(10, 0.9933), (30, 0.9681), (1000, 0.9506)])
+def test_small_samples_are_given_wider_intervals(n, wide):
+    assert expanded(0.95, n) == pytest.approx(wide, abs=5e-4)
 
 
 def test_looks_are_few_and_pay_for_themselves():

@@ -20,7 +20,7 @@ from workbench.measure.plan import MIN_TRIALS, Plan
 from workbench.measure.statistics import Ratio, bootstrap_interval
 from workbench.measure.study import ArmResult, Study
 from workbench.measure.study_record import read_arm, read_study
-from workbench.measure.verdict import Judgement, Verdict, decide, trimmed_mean
+from workbench.measure.verdict import Judgement, Verdict, decide, expanded, trimmed_mean
 
 _CONFIDENCE = 0.95
 
@@ -137,7 +137,10 @@ def _judged(first: np.ndarray, second: np.ndarray, threshold: float) -> Judgemen
     if min(len(first), len(second)) < MIN_TRIALS:
         why = f"{len(first)} and {len(second)} trials; a verdict needs {MIN_TRIALS} of each"
         return Judgement(Verdict.AMBIGUOUS, None, why)
-    x, y = (bootstrap_interval(list(logs), trimmed_mean, _CONFIDENCE) for logs in (first, second))
+    x, y = (
+        bootstrap_interval(list(logs), trimmed_mean, expanded(_CONFIDENCE, len(logs)))
+        for logs in (first, second)
+    )
     value = x.value - y.value
     low = value - np.hypot(x.value - x.low, y.high - y.value)
     high = value + np.hypot(x.high - x.value, y.value - y.low)
