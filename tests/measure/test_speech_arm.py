@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from workbench.errors import InputError
 from workbench.measure import speech_arm as module
@@ -48,6 +49,16 @@ def test_every_way_of_streaming(tiny_folder, streaming):
     figures = arm.trial(0, seed=0)
     assert figures["frames"] <= 3
     assert len(arm.last().chunks_ms) == (1 if streaming is None else figures["frames"])
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_events_time_the_gpu(tiny_folder):
+    arm = SpeechArm(str(tiny_folder), ["hello"], load={"device": "cuda"}, max_frames=3)
+    figures = arm.trial(0, seed=0)
+    assert figures["gpu_ms"] > 0
+    assert figures["peak_gpu_bytes"] > 0
+    assert arm.about()["device"].startswith("cuda")
 
 
 def test_settings_reach_the_engine(tiny_folder):

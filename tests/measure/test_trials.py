@@ -127,6 +127,13 @@ def test_without_its_baseline_a_study_fails():
     assert found.results["good"].rounds == (0, 1, 2)
 
 
+def test_a_baseline_that_can_t_be_loaded_is_not_waited_for():
+    found = study(arm("good"), baseline=arm("baseline", how="load"))
+    assert "no weights here" in found.failed
+    assert found.stopped == "the baseline failed"
+    assert found.results["good"].starts == ()
+
+
 def test_a_metric_that_no_trial_gives():
     with pytest.raises(InputError, match="two arms called same"):
         run_study("x", arm("same"), [arm("same")], metric="spun_ms")

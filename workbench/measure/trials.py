@@ -113,6 +113,8 @@ class _Run:
         for index, host in enumerate(self.hosts):
             self._progress(f"starting {host.arm.name}")
             host.open()
+            if self.hosts[0].error is not None:
+                return
             left = memory.free()
             taken = Memory(host.resident_bytes, room.less(left).gpus)
             need, room = need.most(taken), left
