@@ -78,7 +78,7 @@ def judge(baseline: Sequence[float], other: Sequence[float], plan: Plan) -> Judg
 
     The ratio is the 20 % trimmed mean of the pairs' log ratios, its interval the percentile
     bootstrap (Wilcox, "Introduction to Robust Estimation and Hypothesis Testing", chapter 4):
-    the outermost fifth on either side has no say, and it takes a third fewer trials than the
+    the outermost fifth on either side has no say, and it takes a quarter fewer trials than the
     median for the same interval. Between arms that differ by a factor, log ratios are symmetric
     around it, so that trimmed mean and median mean the same.
     """
