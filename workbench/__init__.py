@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from workbench._version import __version__
+
 if TYPE_CHECKING:
     from workbench.engines.load import load as load
 
 __all__ = ["__version__", "load"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,7 @@
-"""``Audio``: mono samples with their rate; reading, writing and levels."""
+"""``Audio``: mono samples with their rate; reading, writing and levels.
+
+soundfile is imported where a file is read or written: a machine that only measures needs none.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from workbench.errors import InputError
 from workbench.files import atomic_path
@@ -77,6 +79,8 @@ class Audio:
 
     def encoded(self, format: str = "MP3") -> bytes:
         """The file's bytes in ``format`` (WAV, FLAC, MP3, OGG), with no change of level."""
+        import soundfile
+
         buffer = io.BytesIO()
         options: dict[str, Any] = {"compression_level": 0.5} if format == "MP3" else {}
         soundfile.write(buffer, self.samples, self.rate_hz, format=format, **options)
@@ -88,9 +92,10 @@ class Audio:
         Raises InputError for a suffix that libsndfile doesn't know, OutputError where the
         folder can't be written.
         """
+        import soundfile
+
         path = Path(path)
-        known = soundfile.available_formats()
-        if path.suffix[1:].upper() not in known:
+        if path.suffix[1:].upper() not in soundfile.available_formats():
             raise InputError(
                 f"{path.name!r} has no sound file's suffix", "use .wav, .flac, .ogg or .mp3"
             )
@@ -104,6 +109,8 @@ class Audio:
 
         Raises InputError where there is no such file or it isn't sound.
         """
+        import soundfile
+
         path = Path(path)
         if not path.is_file():
             raise InputError(f"no sound file at {path}", "check the path")

@@ -175,6 +175,22 @@ def test_one_request_at_a_time_and_closing_frees_the_engine(tiny_engine):
     assert tiny_engine.synthesize("hello", seed=0, max_frames=2).frames == 2
 
 
+def test_threads_are_the_engine_s_while_it_speaks_and_as_before_afterwards(tiny_folder):
+    import torch
+
+    import workbench
+
+    engine = workbench.load(str(tiny_folder), threads=2)
+    before = torch.get_num_threads()
+    assert before == 1
+    stream = engine.stream("good morning", seed=0, max_frames=3)
+    next(stream)
+    assert torch.get_num_threads() == 2
+    stream.close()
+    assert torch.get_num_threads() == before
+    assert workbench.load(str(tiny_folder)).threads == 1
+
+
 def test_inference_mode_does_not_leak_between_chunks(tiny_engine):
     import torch
 

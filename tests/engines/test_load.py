@@ -56,6 +56,7 @@ def test_sampling_settings_come_from_the_checkpoint(tiny_engine):
         ({"name": "csm-nano", "implementation": "magic"}, "magic"),
         ({"name": "csm-nano", "device": "warp"}, "warp"),
         ({"name": "csm-nano", "dtype": "float8"}, "float8"),
+        ({"name": "csm-nano", "threads": 0}, "0 threads"),
     ],
 )
 def test_unknown_settings_are_named(arguments, named):

@@ -9,9 +9,12 @@ from workbench.finetune.nano.domain import (
     Grammar,
     held_out_sentences,
     is_held_out,
+    open_sentences,
+    open_words,
     training_sentences,
 )
 from workbench.finetune.nano.recognition import arpa, dictionary
+from workbench.paths import data_dir
 
 
 def first(count: int, seed: int = 1) -> list[str]:
@@ -30,18 +33,12 @@ def test_training_and_held_out_sentences_are_disjoint() -> None:
     assert all(is_held_out(text) for text in held_out)
     trained = first(1500)
     assert not any(is_held_out(text) for text in trained)
-    parts = {part for text in trained for part in text.split(", ")}
-    fixed = Grammar.load().fixed
-    assert (
-        not {part for text in held_out for part in text.split(", ") if part not in fixed}
-        - {part for part in {p for t in held_out for p in t.split(", ")} if not is_held_out(part)}
-        & parts
-    )
+    assert not set(held_out) & set(trained)
 
 
 def test_every_word_is_trained_often() -> None:
     counts = Counter(word for text in first(3000) for word in text.replace(",", "").split())
-    words = {word for entry in Grammar.load().words for word in entry.split()}
+    words = set(Grammar.load().words)
     assert words <= set(counts)
     assert min(counts[word] for word in words) >= 3
 
@@ -77,3 +74,17 @@ def test_the_bigram_model_adds_up() -> None:
 def test_words_without_pronunciation_are_named() -> None:
     with pytest.raises(InputError, match="xyzzyq"):
         dictionary(["hello", "xyzzyq"])
+
+
+def test_shipped_files_are_those_of_the_grammar() -> None:
+    folder = data_dir() / "nano"
+    shipped = (folder / "held-out.txt").read_text().splitlines()
+    assert shipped == held_out_sentences(200)
+    known = {line.split()[0].split("(")[0] for line in (folder / "domain.dict").open()}
+    assert set(Grammar.load().words) == known
+
+
+def test_open_sentences_are_known_words() -> None:
+    words = {*open_words(), *Grammar.load().words}
+    for text in itertools.islice(open_sentences(4), 50):
+        assert set(text.split()) <= words

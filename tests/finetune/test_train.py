@@ -7,10 +7,11 @@ import torch
 from workbench.errors import InputError
 from workbench.files import sha256_of
 from workbench.finetune.nano import checkpoints
-from workbench.finetune.nano.codec import DEAD_CODE, codec_config
+from workbench.finetune.nano.codec import DEAD_CODE, FRAME_SAMPLES, codec_config
 from workbench.finetune.nano.codec_training import train_codes
 from workbench.finetune.nano.codes import label_all
 from workbench.finetune.nano.dataset import generate
+from workbench.finetune.nano.evaluate import decode_codes
 from workbench.finetune.nano.language import language_config
 from workbench.finetune.nano.language_training import train_language
 from workbench.finetune.nano.speech import flite
@@ -96,8 +97,9 @@ def test_smoke_run_makes_models_that_transformers_loads(data, tmp_path) -> None:
     model.codec_model = MimiModel.from_pretrained(mimi, dtype=torch.float32)
     processor = CsmProcessor.from_pretrained(csm)
     inputs = processor("[1]good morning", add_special_tokens=True)
-    audio = model.generate(**inputs, max_new_tokens=3, output_audio=True)
-    assert len(audio) == 1
+    made = model.generate(**inputs, max_new_tokens=3)[0].numpy()
+    assert made.shape == (3, 3)
+    assert len(decode_codes(model.codec_model, made)) == 3 * FRAME_SAMPLES
     extra = json.loads((csm / "workbench.json").read_text())
     assert extra["codec"] == "mimi-nano"
     assert list(extra["voices"]) == ["0", "1", "2", "3"]

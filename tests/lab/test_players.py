@@ -57,6 +57,11 @@ def test_silence_and_nothing_are_said_in_words():
     assert silence.peak_dbfs < -80
 
 
+def test_a_clip_off_centre_says_so():
+    assert "off centre by +0.20" in player(Audio(TONE.samples + 0.2, 24_000), "offset").text
+    assert "off centre" not in player(TONE, "tone").text
+
+
 def test_labels_and_alt_texts_are_escaped_and_complete():
     shown = player(TONE, "<b>voice & 1</b>")
     assert "<b>" not in shown.html

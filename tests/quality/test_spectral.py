@@ -113,6 +113,16 @@ def test_levels_of_a_tone_between_silences():
     assert found.leading_silence_s == pytest.approx(0.1, abs=0.001)
     assert found.trailing_silence_s == pytest.approx(0.2, abs=0.001)
     assert found.clipped_samples == 0
+    assert found.offset == pytest.approx(0, abs=1e-6)
+    assert found.rumble_db < -40
+
+
+def test_levels_tell_what_is_off_centre():
+    found = levels(Audio(0.1 + tone(1_000, level=0.1).samples, RATE_HZ))
+    assert found.offset == pytest.approx(0.1, abs=1e-4)
+    assert found.rumble_db == pytest.approx(10 * np.log10(2 / 3), abs=0.01)  # 0.01 of 0.015
+    assert levels(Audio(np.zeros(0), RATE_HZ)).offset == 0
+    assert levels(Audio(np.zeros(100), RATE_HZ)).rumble_db == float("-inf")
 
 
 def test_levels_of_silence_and_of_clipping():

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from workbench import __version__
+from workbench._version import __version__
 from workbench.cli import hardware, run, speak, train
 from workbench.errors import WorkbenchError
 

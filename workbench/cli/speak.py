@@ -104,6 +104,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         )
     speech.write(out)
     summary = {**_summary(speech), "engine": engine.name, "device": engine.device.type}
+    summary["threads"] = engine.threads
     summary |= {"load_s": load_s, "warm_up_s": warm_up_s, "out": str(out)}
     if not options.json:
         _describe(speech, engine.voices[speech.voice], out)

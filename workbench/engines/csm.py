@@ -61,7 +61,8 @@ class CsmEngine:
     """CSM behind the Synthesizer protocol; see ``workbench.load``.
 
     ``implementation`` is ``frame`` (our frame step) or ``transformers`` (its ``generate``).
-    An engine speaks one request at a time. A long text is spoken in parts of whole sentences;
+    An engine speaks one request at a time, on ``threads`` CPU threads (default: torch's number);
+    its caches can't serve two. A long text is spoken in parts of whole sentences;
     the codec's state runs on through them, so that the sound is one decode of all codes.
     """
 
@@ -73,6 +74,7 @@ class CsmEngine:
         weights: str,
         implementation: str = DEFAULT_IMPLEMENTATION,
         chars_per_part: int = 400,
+        threads: int | None = None,
     ) -> None:
         self.name = name
         self.weights = weights
@@ -85,6 +87,7 @@ class CsmEngine:
         self.dtype: torch.dtype = csm.model.lm_head.weight.dtype
         self.rate_hz = int(self.codec.config.sampling_rate)
         self.frame_samples = round(self.rate_hz / self.codec.config.frame_rate)
+        self.threads = threads or torch.get_num_threads()
         self._chars_per_part = chars_per_part
         self._requests = RequestReader(csm, name, chars_per_part)
         self._generator: CodeGenerator = GENERATORS[implementation](csm)
@@ -103,6 +106,7 @@ class CsmEngine:
             weights=self.weights,
             implementation=implementation,
             chars_per_part=self._chars_per_part,
+            threads=self.threads,
         )
 
     @property
@@ -341,15 +345,18 @@ class CsmEngine:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Holds the engine for one request; its caches can't serve two."""
+        """Holds the engine for one request, on its own number of CPU threads."""
         if not self._busy.acquire(blocking=False):
             raise InputError(
                 f"{self.name} is speaking already",
                 "finish or close its stream first, or load a second engine",
             )
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
         try:
             yield
         finally:
+            torch.set_num_threads(before)
             self._busy.release()
 
     def _speech(

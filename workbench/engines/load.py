@@ -25,6 +25,7 @@ def load(
     device: str | None = None,
     dtype: str | None = None,
     revision: str | None = None,
+    threads: int | None = None,
 ) -> CsmEngine:
     """Loads a synthesizer.
 
@@ -34,7 +35,10 @@ def load(
     (default) or ``transformers``. ``device`` is ``cuda`` where there is one, else ``cpu``.
     ``dtype`` follows the device: on CUDA bfloat16 from compute capability 8.0, float16 from 6.0
     (the rule of F5-TTS); on the CPU float32 for small models, bfloat16 for large ones. The codec
-    stays in float32. ``revision`` is a hub commit; without it the first download's is pinned.
+    stays in float32. ``threads`` is the number of CPU threads while it speaks: one for small
+    models, whose products are too small to share and which stall when another program holds
+    the second core; torch's own number for large ones. ``revision`` is a hub commit; without
+    it the first download's is pinned.
 
     Raises InputError for an unknown name or setting, ModelError for files that are missing or
     damaged.
@@ -53,6 +57,8 @@ def load(
         )
     if dtype is not None and dtype not in _DTYPES:
         raise InputError(f"no dtype called {dtype!r}", f"use {', '.join(_DTYPES)}")
+    if threads is not None and threads < 1:
+        raise InputError(f"{threads} threads", "use at least one")
     target = _device(device)
     random = weights == "random"
     checkpoint = find(name, random=random, revision=revision)
@@ -64,6 +70,7 @@ def load(
         weights="random" if random else checkpoint.revision,
         implementation=implementation,
         chars_per_part=_NANO_CHARS_PER_PART if small else _CHARS_PER_PART,
+        threads=threads or (1 if small else None),
     )
 
 

@@ -14,7 +14,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from workbench import __version__
+from workbench._version import __version__
 from workbench.hardware import cpu, gpus
 
 SCHEMA = 1  # counts up when a field changes its meaning

@@ -18,9 +18,11 @@ def environment_card(environment: Mapping[str, Any] | None = None) -> Rich:
     environment = dict(environment or fingerprint())
     rows = _rows(environment)
     title = label(environment)
+    # JupyterLab floats dt and dd into two columns of fixed width: say what they should be here.
+    plain = "float:none;width:auto;margin:0;padding:0;font-weight:normal"
     entries = "".join(
-        f'<div style="margin:0 1.6em .4em 0"><dt style="opacity:.7;font-size:.85em">'
-        f'{html.escape(name)}</dt><dd style="margin:0">{html.escape(value)}</dd></div>'
+        f'<div style="margin:0 1.6em .4em 0"><dt style="{plain};opacity:.7;font-size:.85em">'
+        f'{html.escape(name)}</dt><dd style="{plain}">{html.escape(value)}</dd></div>'
         for name, value in rows.items()
     )
     warning = _warning(environment)

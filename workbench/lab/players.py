@@ -77,6 +77,9 @@ def describe(clip: Audio, played: Audio | None = None) -> str:
     words = (
         f"{clip.duration_s:.2f} s, peak {clip.peak_dbfs:.1f} dBFS, mean {clip.rms_dbfs:.1f} dBFS"
     )
+    offset = float(clip.samples.mean())
+    if abs(offset) > 0.01:
+        words += f", off centre by {offset:+.2f}"
     clipped = int((np.abs((played or clip).samples) > 1.0).sum())
     return words.replace("-", "−") + (f", {clipped:,} samples clip" if clipped else "")
 

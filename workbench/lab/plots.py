@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
 from workbench.audio import Audio
@@ -58,7 +59,7 @@ def stage_bars(
         axes.barh(range(len(left)), widths, 0.62, left=left, color=color, label=stage)
         for row, width in enumerate(widths):
             share = width / sum(list(stages_ms.values())[row].values() or [1])
-            if width > 0.07 * longest:
+            if width > 0.1 * longest:
                 axes.text(
                     left[row] + width / 2, row, f"{100 * share:.0f} %",
                     ha="center", va="center", color=_readable_on(color), fontweight="bold",
@@ -71,12 +72,13 @@ def stage_bars(
         if limits_ms and item in limits_ms:
             label = "roofline" if row == 0 else None
             axes.vlines(
-                limits_ms[item], row - 0.44, row + 0.44, color=INK, linewidth=3, label=label
+                limits_ms[item], row - 0.44, row + 0.44, color=INK, linewidth=2.5, label=label
             )
     axes.set_yticks(range(len(left)), list(stages_ms))
     axes.invert_yaxis()
     axes.set_xlim(0, 1.14 * max(longest, *(limits_ms or {"": 0}).values()))
     axes.set_xlabel("time (ms)")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(_thousands)
     axes.tick_params(axis="y", length=0)
     _legend_above(axes)

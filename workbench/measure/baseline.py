@@ -89,7 +89,8 @@ class Baseline:
     @property
     def verdict(self) -> str:
         """What was learned, in words."""
-        characters = self.trials.interval(OURS, lambda speech: speech.chars_per_s).value
+        rate = self.trials.interval(OURS, lambda speech: speech.chars_per_s).value
+        characters = f"{findings.rounded(rate)} characters a second"
         agreements = [
             token_agreement(self.trials.clip(TODAY, n).codes, self.trials.clip(OURS, n).codes)
             for n in self.trials.sentences
@@ -98,7 +99,7 @@ class Baseline:
         tokens = "the same tokens" if share == 1 else f"not all the same tokens (≥ {share:.0%})"
         noise = findings.noise_warning(self.trials.clip(OURS, self.trials.sentences[0]))
         return (
-            f"{self.speed_finding}, {characters:.0f} characters a second. {self.stage_finding}. "
+            f"{self.speed_finding}, {characters}. {self.stage_finding}. "
             f"Both say {tokens}; {findings.sameness(self.difference)}.{noise}"
         )
 

@@ -25,7 +25,11 @@ def caption(engine: Any) -> str:
     """What a plot's caption must say of engine and machine; n is the plot's to add."""
     weights = "random weights" if engine.weights == "random" else f"weights {engine.weights[:12]}"
     dtype = str(getattr(engine, "dtype", "")).removeprefix("torch.")
-    parts = [f"{engine.name} ({weights})", dtype, label(fingerprint())]
+    machine = label(fingerprint())
+    threads = getattr(engine, "threads", None)
+    if threads and getattr(engine, "device", None) and engine.device.type == "cpu":
+        machine += f", {threads} thread{'' if threads == 1 else 's'} used"
+    parts = [f"{engine.name} ({weights})", dtype, machine]
     return " · ".join(part for part in parts if part)
 
 

@@ -17,6 +17,7 @@ from workbench.errors import InputError
 WINDOW = 1024  # samples a frame
 HOP = 256  # samples from frame to frame
 MEL_BANDS = 80
+RUMBLE_HZ = 50.0  # the lowest voices speak above 70 Hz
 FLOOR_DB = -80.0  # bands below this power (re full scale) count as this: nobody hears the rest
 
 # Slaney's mel scale: linear below 1 kHz, logarithmic above (Auditory Toolbox, 1998).
@@ -120,13 +121,19 @@ def token_agreement(reference: np.ndarray, other: np.ndarray) -> TokenAgreement:
 
 @dataclass(frozen=True)
 class Levels:
-    """Levels in dB of full scale (-inf for silence), and what is silent or clipped."""
+    """Levels in dB of full scale (-inf for silence), and what is silent, clipped or off centre.
+
+    ``offset`` is the mean of the samples, ``rumble_db`` the energy below 50 Hz relative to all:
+    neither can be heard, but both take headroom, raise the levels and click at the ends.
+    """
 
     rms_dbfs: float
     peak_dbfs: float
     clipped_samples: int
     leading_silence_s: float
     trailing_silence_s: float
+    offset: float
+    rumble_db: float
 
 
 def levels(audio: Audio, silence_dbfs: float = AUDIBLE_DBFS) -> Levels:
@@ -144,7 +151,16 @@ def levels(audio: Audio, silence_dbfs: float = AUDIBLE_DBFS) -> Levels:
         clipped_samples=int((magnitude >= 1.0).sum()),
         leading_silence_s=first / audio.rate_hz,
         trailing_silence_s=(len(audio) - last) / audio.rate_hz,
+        offset=float(audio.samples.mean(dtype=np.float64)) if len(audio) else 0.0,
+        rumble_db=_rumble_db(audio),
     )
+
+
+def _rumble_db(audio: Audio) -> float:
+    energy = np.abs(np.fft.rfft(audio.samples)) ** 2 if len(audio) else np.zeros(1)
+    energy[1:] *= 2  # each stands for its negative frequency as well
+    low = energy[np.fft.rfftfreq(len(audio) or 1, 1 / audio.rate_hz) < RUMBLE_HZ].sum()
+    return 10 * float(np.log10(low / energy.sum())) if low > 0 else float("-inf")
 
 
 @lru_cache(maxsize=4)

@@ -95,9 +95,7 @@ class SphinxRecognizer:
 
     RATE_HZ = 16_000
 
-    def __init__(
-        self, dictionary: Path | None = None, language_model: Path | None = None
-    ) -> None:
+    def __init__(self, dictionary: Path | None = None, language_model: Path | None = None) -> None:
         folder = data_dir() / "nano"
         dictionary = dictionary or folder / "domain.dict"
         language_model = language_model or folder / "domain.arpa"

@@ -24,6 +24,7 @@ class Facts:
     utterances: int
     history: tuple[dict[str, Any], ...]
     results: dict[str, Any]  # empty where nothing was measured yet
+    remarks: str  # of whoever ran the training, from ``remarks.md``
 
     @staticmethod
     def read(out: Path, results: dict[str, Any]) -> Facts:
@@ -31,11 +32,16 @@ class Facts:
         shards = [Shard.read(out / "speech", number) for number in shard_numbers(out / "speech")]
         path = out / "history.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        history: dict[tuple[str, int], dict[str, Any]] = {}
+        for line in map(json.loads, lines):  # a step done again after a resume counts once
+            history[line["stage"], line["step"]] = line
+        remarks = out / "remarks.md"
         return Facts(
             sum(len(shard.samples) for shard in shards) / RATE_HZ / 3600,
             sum(len(shard) for shard in shards),
-            tuple(json.loads(line) for line in lines),
+            tuple(history[key] for key in sorted(history)),
             results,
+            remarks.read_text(encoding="utf-8").strip() if remarks.is_file() else "",
         )
 
 
@@ -68,6 +74,15 @@ It knows four synthetic voices that have nothing above 8 kHz. Real voices, music
 out distorted; other speakers are pulled towards the four.
 """
 
+_DATA_TEXT = """\
+## Data
+
+{hours:.1f} h of synthetic speech in {utterances:,} utterances by flite (voices {voices}), which
+also gives the time of every phone and word. Most of the sentences come from a grammar; one in
+{share}, chosen by its hash, was never trained on, and the figures below are on such sentences. The
+rest are meaningless strings of common words from outside the grammar. flite and its voices are free
+software under a BSD-like license (Carnegie Mellon University)."""
+
 _LANGUAGE_TEXT = """\
 ---
 license: apache-2.0
@@ -87,7 +102,8 @@ The voice is chosen by CSM's speaker id, as in `[0]good morning`:
 
 {voices}
 
-{data} A fifth of the training batches has a preceding utterance as context, in CSM's chat format.
+{data}
+A fifth of the training batches has a preceding utterance as context, in CSM's chat format.
 
 {training}
 
@@ -124,23 +140,23 @@ def language_card(facts: Facts) -> str:
         words=len(Grammar.load().words),
         data=_data(facts),
         training=_training(facts, ("alignment", "language")),
-        measured=_language_table(facts.results.get("language")),
+        measured=_language_table(facts.results),
     )
 
 
 def _data(facts: Facts) -> str:
-    voices = ", ".join(f"{voice.name} {voice.share:.0%}" for voice in VOICES)
-    return (
-        f"## Data\n\n{facts.hours:.1f} h of synthetic speech, {facts.utterances:,} utterances, by\n"
-        f"flite ({voices}), of sentences from a grammar; phone\n"
-        f"and word times come from flite. One sentence in {HELD_OUT_SHARE}, chosen by its hash, was "
-        "never trained\non; the figures below are on such sentences. flite and its voices are free "
-        "software under a\nBSD-like license (Carnegie Mellon University)."
+    return _DATA_TEXT.format(
+        hours=facts.hours,
+        utterances=facts.utterances,
+        voices=", ".join(f"{voice.name} {voice.share:.0%}" for voice in VOICES),
+        share=HELD_OUT_SHARE,
     )
 
 
 def _training(facts: Facts, stages: tuple[str, ...]) -> str:
     parts = ["## Training\n\nBy `workbench train nano`. Losses are means over the last 100 steps."]
+    if facts.remarks:
+        parts.append(facts.remarks)
     for stage in stages:
         lines = [line for line in facts.history if line["stage"] == stage]
         if not lines:
@@ -181,19 +197,33 @@ def _codec_table(results: dict[str, Any] | None) -> str:
     )
 
 
-def _language_table(results: dict[str, Any] | None) -> str:
+def _language_table(measured: dict[str, Any]) -> str:
+    results = measured.get("language")
     if not results:
         return "Not measured yet."
     rows = [("all four voices, in turn", results["all"])]
     if "main" in results:
         rows.append(("main voices (rms, awb)", results["main"]))
     rows += [(voice.name, results[voice.name]) for voice in VOICES if voice.name in results]
+    if "context" in measured:
+        rows.append(("after a spoken sentence as context", measured["context"]))
     return (
         "Word error rate of synthesized held-out sentences through mimi-nano, with the sampling "
         "of `generation_config.json`, by pocketsphinx with a bigram language model of the same "
         "grammar (a forgiving judge); 95 % bootstrap over sentences.\n\n"
         + _rates(rows)
         + f"\n\nEnd of audio reached by itself: {results['ended']:.1%} of them."
+        + _open_table(measured.get("open"))
+    )
+
+
+def _open_table(results: dict[str, Any] | None) -> str:
+    if not results:
+        return ""
+    return (
+        "\n\nStrings of words mostly from outside the grammar, by a recognizer that knows these "
+        "words but not their order (so the source itself is hard to understand):\n\n"
+        + _rates([("csm-nano", results["made"]), ("source (flite)", results["source"])])
     )
 
 

@@ -27,9 +27,9 @@ from workbench.finetune.nano.codec import (
     decoder_parameters,
     encode_latents,
     initialize,
-    mel_loss,
     quantize,
     seed_codebooks,
+    spectral_loss,
     split_quantizers,
 )
 from workbench.finetune.nano.crops import CropSource
@@ -150,7 +150,7 @@ def code_loss(
             part.output_proj(part.input_proj(latents)) for part in (semantic, acoustic)
         )
     made = decode_latents(model, (meaning.detach() + detail)[:decoded])
-    spectral = mel_loss(made[:, 0].float(), audio[:decoded, 0])
+    spectral = spectral_loss(made[:, 0].float(), audio[:decoded, 0])
     logits = head(meaning).float()
     spoken = F.cross_entropy(logits.flatten(0, 2), phones.flatten())
     loss = spectral + PHONE_WEIGHT * spoken + COMMITMENT_WEIGHT * commitment
@@ -218,9 +218,9 @@ def train_decoder(
         with checkpoints.autocast(device):
             made = decode_latents(model, quantized_embedding(model, audio))
         # What comes before a cut is missing from the codes; a sentence's true start is learned.
-        start = torch.where(cut[:, None, None], audio[..., :skipped], made[..., :skipped])
-        made = torch.cat([start, made[..., skipped:]], dim=-1)
-        loss = mel_loss(made[:, 0].float(), audio[:, 0])
+        begun = torch.where(cut[:, None, None], audio[..., :skipped], made[..., :skipped])
+        made = torch.cat([begun, made[..., skipped:]], dim=-1)
+        loss = spectral_loss(made[:, 0].float(), audio[:, 0])
         rate = checkpoints.learning_rate(
             clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,17 +142,30 @@ def _write(shard: Shard, codes: list[np.ndarray], offsets: np.ndarray, path: Pat
         )
 
 
-def encode_all(model: Any, speech: Path, folder: Path, device: str = "cpu", passes: int = 1) -> int:
-    """Encodes every speech shard that has no codes yet, ``passes`` times at other offsets."""
+def encode_all(
+    model: Any,
+    speech: Path,
+    folder: Path,
+    device: str = "cpu",
+    passes: int = 1,
+    session_s: float = math.inf,
+) -> bool:
+    """Encodes every speech shard that has no codes yet, ``passes`` times at other offsets.
+
+    Begins no shard after ``session_s``; True when all are done.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(number, again) for again in range(passes) for number in shard_numbers(speech)]
+    ends = time.monotonic() + session_s
     for number, again in tqdm(jobs, desc="codes", unit="shard"):
         path = folder / f"codes-{again}-{number:03d}.npz"
-        if not path.is_file():
-            encode_shard(
-                model, Shard.read(speech, number), path, seed=1000 * again + number, device=device
-            )
-    return len(jobs)
+        if path.is_file():
+            continue
+        if time.monotonic() > ends:
+            return False
+        shard = Shard.read(speech, number)
+        encode_shard(model, shard, path, seed=1000 * again + number, device=device)
+    return True
 
 
 def read_codes(path: Path) -> list[CodedUtterance]:

@@ -30,7 +30,7 @@ class CropSource:
     def batch(
         self, source: np.random.Generator, crops: int, frames: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Audio ``[B, 1, T]``, phones ``[B, frames, 4]``, which crops begin mid-sentence ``[B]``."""
+        """Audio ``[B, 1, T]``, phones ``[B, frames, 4]``, whether cut from mid-sentence ``[B]``."""
         audio: list[np.ndarray] = []
         phones: list[np.ndarray] = []
         cut: list[bool] = []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 import multiprocessing
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +17,12 @@ import numpy as np
 from tqdm import tqdm
 
 from workbench.errors import InputError
-from workbench.files import atomic_path, write_json
-from workbench.finetune.nano.domain import training_sentences
-from workbench.finetune.nano.speech import RATE_HZ, VOICES, Utterance, flite
+from workbench.files import atomic_path
+from workbench.finetune.nano.domain import open_sentences, training_sentences
+from workbench.finetune.nano.speech import VOICES, Utterance, flite
 
 SHARD_UTTERANCES = 500
+MEAN_UTTERANCE_S = 2.66
 
 
 @dataclass(frozen=True)
@@ -71,33 +75,44 @@ def read_all(folder: Path) -> Iterator[Utterance]:
 def generate(
     folder: Path,
     hours: float,
+    open_hours: float = 0.0,
     seed: int = 1,
     workers: int = 2,
     shard_utterances: int = SHARD_UTTERANCES,
-) -> int:
-    """Writes about ``hours`` of speech as shards; those already there stay. Returns their count.
+    session_s: float = math.inf,
+) -> bool:
+    """Writes about ``hours`` of speech of the grammar and ``open_hours`` of other words.
 
-    The sentences and the voices depend only on ``seed``.
+    The sentences and the voices depend only on ``seed``. Shards already there stay; begins no
+    shard after ``session_s``; True when all are there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    count = max(1, round(hours * 3600 / 2.4 / shard_utterances))  # 2.4 s is a sentence's mean
-    sentences = training_sentences(seed)
-    texts = [list(itertools.islice(sentences, shard_utterances)) for _ in range(count)]
+    texts: list[list[str]] = []
+    for sentences, wanted in (
+        (training_sentences(seed), hours),
+        (open_sentences(seed), open_hours),
+    ):
+        shards = max(1, round(wanted * 3600 / MEAN_UTTERANCE_S / shard_utterances)) if wanted else 0
+        texts += [list(itertools.islice(sentences, shard_utterances)) for _ in range(shards)]
+    count = len(texts)
     done = set(shard_numbers(folder))
     jobs = [(number, texts[number]) for number in range(count) if number not in done]
-    write_json(folder / "speech.json", {"seed": seed, "shards": count, "rate_hz": RATE_HZ})
     write = partial(_write_shard, folder, seed)
-    bar = tqdm(total=count, initial=count - len(jobs), desc="speech", unit="shard")
-    with bar:
+    ends = time.monotonic() + session_s
+    with tqdm(total=count, initial=count - len(jobs), desc="speech", unit="shard") as bar:
         if workers <= 1:
             for job in jobs:
+                if time.monotonic() > ends:
+                    return False
                 write(job)
                 bar.update()
-        else:
-            with multiprocessing.get_context("spawn").Pool(workers) as pool:
-                for _ in pool.imap_unordered(write, jobs):
-                    bar.update()
-    return count
+            return True
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            for _ in pool.imap_unordered(write, jobs):
+                bar.update()
+                if time.monotonic() > ends:
+                    break  # leaving the block ends the workers; unfinished shards leave no trace
+    return len(shard_numbers(folder)) >= count
 
 
 def _write_shard(folder: Path, seed: int, job: tuple[int, list[str]]) -> None:
@@ -105,7 +120,10 @@ def _write_shard(folder: Path, seed: int, job: tuple[int, list[str]]) -> None:
     source = random.Random(seed * 100_003 + number)
     speakers = source.choices(range(len(VOICES)), [voice.share for voice in VOICES], k=len(texts))
     speech = flite()
-    utterances = [speech.say(text, who) for text, who in zip(texts, speakers, strict=True)]
+    utterances = []
+    for text, speaker in zip(texts, speakers, strict=True):
+        with contextlib.suppress(InputError):  # words that flite reads as several
+            utterances.append(speech.say(text, speaker))
     samples_path, index_path = _paths(folder, number)
     samples = np.concatenate([utterance.samples for utterance in utterances])
     with atomic_path(samples_path) as temporary:
@@ -113,8 +131,8 @@ def _write_shard(folder: Path, seed: int, job: tuple[int, list[str]]) -> None:
     with atomic_path(index_path) as temporary:
         np.savez(
             temporary,
-            texts=np.array(texts),
-            speakers=np.array(speakers, np.uint8),
+            texts=np.array([utterance.text for utterance in utterances]),
+            speakers=np.array([utterance.speaker for utterance in utterances], np.uint8),
             sample_starts=_starts([len(utterance.samples) for utterance in utterances]),
             phone_starts=_starts([len(utterance.phones) for utterance in utterances]),
             phones=np.concatenate([utterance.phones for utterance in utterances]),

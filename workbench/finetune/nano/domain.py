@@ -18,6 +18,7 @@ MIN_HELD_OUT_WORDS = 3
 MAX_WORDS = 14
 PAIR_SHARE = 0.2  # of the utterances are two sentences
 CANDIDATES = 16
+OPEN_WORDS = 0.7  # of an open sentence's words come from outside the grammar
 _REFERENCE = re.compile(r"<(\w+)>")
 _WEIGHT = re.compile(r"\s\*(\d+)$")
 
@@ -128,6 +129,26 @@ def held_out_sentences(count: int, seed: int = 7) -> list[str]:
         if is_held_out(text) and len(text.split()) >= MIN_HELD_OUT_WORDS:
             found[text] = None
     return list(found)
+
+
+def open_words() -> tuple[str, ...]:
+    """The common words of ``data/nano/words.txt``."""
+    lines = (data_dir() / "nano" / "words.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def open_sentences(seed: int) -> Iterator[str]:
+    """Endless strings of words from ``data/nano/words.txt`` and from the grammar.
+
+    They mean nothing; they teach a reader of letters the spelling of English beyond the domain.
+    """
+    common = open_words()
+    known = Grammar.load().words
+    source = random.Random(seed)
+    while True:
+        length = source.randint(3, 9)
+        picked = [common if source.random() < OPEN_WORDS else known for _ in range(length)]
+        yield " ".join(source.choice(words) for words in picked)
 
 
 def _utterance(grammar: Grammar, source: random.Random) -> str:

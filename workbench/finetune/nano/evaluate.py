@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,19 +14,27 @@ import torch
 from tqdm import tqdm
 
 from workbench.audio import Audio
-from workbench.finetune.nano.codec import FRAME_SAMPLES, RATE_HZ
-from workbench.finetune.nano.domain import held_out_sentences
+from workbench.finetune.nano.codec import DEAD_CODE, FRAME_SAMPLES, RATE_HZ
+from workbench.finetune.nano.domain import (
+    Grammar,
+    held_out_sentences,
+    open_sentences,
+    open_words,
+)
+from workbench.finetune.nano.recognition import arpa, dictionary
 from workbench.finetune.nano.speech import VOICES, flite
-from workbench.finetune.nano.tokenizer import build_tokenizer
+from workbench.finetune.nano.tokenizer import build_processor, build_tokenizer
 from workbench.quality.wer import SphinxRecognizer, WordErrorRate, word_error_rate
 
 MAIN_VOICES = ("rms", "awb")
 MAX_FRAMES = 110  # 8.8 s; the longest sentence of the domain takes about 7 s
 SAMPLING: dict[str, Any] = {
     "do_sample": True,
-    "temperature": 0.3,
+    "temperature": 0.5,
     "top_k": 30,
-    "depth_decoder_do_sample": False,
+    "depth_decoder_do_sample": True,
+    "depth_decoder_temperature": 0.5,
+    "depth_decoder_top_k": 30,
 }
 
 
@@ -70,8 +81,7 @@ def generate_codes(
             **(SAMPLING | sampling),
         )
         for row, codes in zip(rows, made.numpy(), strict=True):
-            ends = np.flatnonzero((codes == model.config.codebook_eos_token_id).all(-1))
-            results[row] = (codes[: ends[0]] if len(ends) else codes, len(ends) > 0)
+            results[row] = until_end(codes)
     return results
 
 
@@ -111,6 +121,63 @@ def evaluate_codec(codec: Any, sentences: int = 200, seed: int = 7) -> dict[str,
     for number, voice in enumerate(VOICES):
         result[voice.name] = _rate([entry for entry in heard if entry[0] == number], 3)
     return result
+
+
+@torch.no_grad()
+def evaluate_context(
+    model: Any, codec: Any, sentences: int = 40, seed: int = 7, **sampling: Any
+) -> dict[str, Any]:
+    """Word error rate after a spoken context of the same voice, by stock processor and model."""
+    torch.manual_seed(seed)
+    processor = build_processor()
+    texts = held_out_sentences(2 * sentences, seed)
+    speakers = assigned_voices(sentences)
+    recognizer = SphinxRecognizer()
+    bare, model.codec_model = model.codec_model, codec
+    heard = []
+    for number, speaker in enumerate(tqdm(speakers, desc="context", unit="sentence", leave=False)):
+        said = texts[sentences + number]
+        sound = {"type": "audio", "path": flite().say(said, speaker).samples}
+        turns = [
+            {"role": str(speaker), "content": [{"type": "text", "text": said}, sound]},
+            {"role": str(speaker), "content": [{"type": "text", "text": texts[number]}]},
+        ]
+        inputs = processor.apply_chat_template(turns, tokenize=True, return_dict=True)
+        codes = model.generate(**inputs, max_new_tokens=MAX_FRAMES, **(SAMPLING | sampling))
+        samples = decode_codes(codec, until_end(codes[0].numpy())[0])
+        heard.append(recognizer.transcribe(Audio(samples, RATE_HZ)))
+    model.codec_model = bare
+    return asdict(word_error_rate(texts[:sentences], heard))
+
+
+def evaluate_open(model: Any, codec: Any, sentences: int = 60, seed: int = 99) -> dict[str, Any]:
+    """Word error rates of strings of words outside the grammar, main voices: model and source.
+
+    The recognizer knows the words, but hardly anything of their order.
+    """
+    words = sorted({*Grammar.load().words, *open_words()})
+    with tempfile.TemporaryDirectory() as name:
+        files = Path(name) / "open.dict", Path(name) / "open.arpa"
+        files[0].write_text(dictionary(words))
+        pairs = itertools.islice(open_sentences(seed + 1), 20_000)
+        files[1].write_text(arpa([text.split() for text in pairs], words))
+        recognizer = SphinxRecognizer(*files)
+    texts = list(itertools.islice(open_sentences(seed), sentences))
+    speakers = assigned_voices(sentences, MAIN_VOICES)
+    made = [decode_codes(codec, codes) for codes, _ in generate_codes(model, texts, speakers)]
+    source = [flite().say(text, who).samples for text, who in zip(texts, speakers, strict=True)]
+    return {
+        kind: asdict(
+            word_error_rate(texts, [recognizer.transcribe(Audio(s, RATE_HZ)) for s in sounds])
+        )
+        for kind, sounds in (("made", made), ("source", source))
+    }
+
+
+def until_end(codes: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Generated codes ``[T, K]`` up to the frame of end codes, and whether there was one."""
+    ends = np.flatnonzero((codes == DEAD_CODE).all(-1))
+    return (codes[: ends[0]], True) if len(ends) else (codes, False)
 
 
 def _rate(entries: list[tuple[int, str, str, str]], column: int) -> dict[str, Any]:

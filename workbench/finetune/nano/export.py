@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def export_language(
     for config in (settings, small.depth_decoder.generation_config):
         config._from_model_config = False  # the settings are ours, not defaults
     small.save_pretrained(target)
+    _drop_derived(target / "config.json")
     build_processor().save_pretrained(target)
     write_json(
         target / "workbench.json",
@@ -80,6 +82,13 @@ def export_language(
         },
     )
     return _finish(target, card)
+
+
+def _drop_derived(path: Path) -> None:
+    """CSM derives this one from ``tie_codebooks_embeddings``; transformers 5.17 refuses it."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("tie_word_embeddings", None)
+    write_json(path, config)
 
 
 def _finish(target: Path, card: str) -> Path:

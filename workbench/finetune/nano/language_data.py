@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 from workbench.finetune.nano.codec import DEAD_CODE, PHONES_PER_FRAME
-from workbench.finetune.nano.codes import CodedUtterance, read_codes
+from workbench.finetune.nano.codes import CHARACTER_IDS, CodedUtterance, read_codes
+from workbench.finetune.nano.domain import is_held_out
 from workbench.finetune.nano.speech import PHONES
 from workbench.finetune.nano.tokenizer import BEGIN, END, PAD, SPECIALS
 
 GUIDE_MARGIN = 0.4  # frames before and after, in which a letter still counts as spoken now
 SPLICE_TOLERANCE = 0.15  # frames by which two word boundaries may differ in phase
 END_PHONE = len(PHONES)  # the phone label of the frame that ends the audio
+_CHARACTERS = {token: character for character, token in CHARACTER_IDS.items()}
+LONGEST_FRAMES = 100  # utterances at least this long (8 s) get no other joined to them
 LENGTH_STEP = 16  # sequences are padded to a multiple: few shapes, few kernels to make
 BUCKET = 8  # batches that are sorted by length together
 
@@ -27,6 +30,7 @@ class DataRecipe:
 
     utterances: int = 32
     splice_share: float = 0.4
+    join_share: float = 0.12  # of the utterances are followed by another, after a comma
     context_share: float = 0.2  # of the batches
     same_voice_share: float = 0.6  # of the contexts
     corruption: float = 0.3  # most of the history's frames that are replaced
@@ -99,8 +103,11 @@ class CodeSource:
         if source.random() < self.recipe.splice_share:
             for _ in range(4):
                 spliced = splice(utterance, self._same_voice(utterance.speaker, source), source)
-                if spliced is not None:
-                    return spliced
+                if spliced is not None and not is_held_out(text_of(spliced)):
+                    utterance = spliced
+                    break
+        while source.random() < self.recipe.join_share and len(utterance.codes) < LONGEST_FRAMES:
+            utterance = join(utterance, self._same_voice(utterance.speaker, source))
         return utterance
 
     def _same_voice(self, speaker: int, source: np.random.Generator) -> CodedUtterance:
@@ -153,9 +160,31 @@ def splice(
     )
 
 
+def text_of(utterance: CodedUtterance) -> str:
+    """The utterance's text, from its characters."""
+    return "".join(_CHARACTERS[token] for token in utterance.characters.tolist())
+
+
+def join(left: CodedUtterance, right: CodedUtterance) -> CodedUtterance:
+    """Both utterances one after the other, with a comma for the silence between them."""
+    letters, frames = len(left.characters), len(left.codes)
+    comma = (CHARACTER_IDS[","], CHARACTER_IDS[" "])
+    pause = [[left.times[-1, 1], frames + right.times[0, 0]]] * 2
+    return CodedUtterance(
+        left.speaker,
+        np.concatenate([left.codes, right.codes]),
+        np.concatenate([left.phones, right.phones]),
+        np.concatenate([left.characters, np.array(comma, np.uint8), right.characters]),
+        np.concatenate([left.times, np.array(pause, np.float32), right.times + frames]),
+        np.concatenate(
+            [left.word_ends, [letters, letters + 1], right.word_ends + letters + 2]
+        ).astype(np.int16),
+    )
+
+
 def _boundaries(utterance: CodedUtterance) -> np.ndarray:
     """Positions of the spaces between words that follow each other with no pause."""
-    space = np.flatnonzero(utterance.characters == len(SPECIALS) + 10)
+    space = np.flatnonzero(utterance.characters == CHARACTER_IDS[" "])
     return space[utterance.times[space, 1] - utterance.times[space, 0] < 0.2]
 
 

@@ -20,7 +20,7 @@ def write_recognizer_files(folder: Path, sentences: int = SENTENCES) -> None:
 
     The word pairs are counted on training sentences only; held-out ones have no part in it.
     """
-    words = sorted({word for entry in Grammar.load().words for word in entry.split()})
+    words = list(Grammar.load().words)
     write_text(folder / "domain.dict", dictionary(words))
     texts = itertools.islice(training_sentences(seed=3), sentences)
     parts = [part.split() for text in texts for part in text.split(", ")]

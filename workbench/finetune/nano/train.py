@@ -19,8 +19,13 @@ from workbench.finetune.nano import card, checkpoints
 from workbench.finetune.nano.codec import codec_config
 from workbench.finetune.nano.codec_training import CodecRecipe, train_codes, train_decoder
 from workbench.finetune.nano.codes import encode_all, label_all
-from workbench.finetune.nano.dataset import generate
-from workbench.finetune.nano.evaluate import evaluate_codec, evaluate_language
+from workbench.finetune.nano.dataset import generate, shard_numbers
+from workbench.finetune.nano.evaluate import (
+    evaluate_codec,
+    evaluate_context,
+    evaluate_language,
+    evaluate_open,
+)
 from workbench.finetune.nano.export import export_codec, export_language
 from workbench.finetune.nano.language import build_language, language_config
 from workbench.finetune.nano.language_data import DataRecipe
@@ -47,7 +52,8 @@ class Recipe:
     ``decoder``: each is a process of its own on the same folder.
     """
 
-    hours_of_speech: float = 12.0
+    hours_of_speech: float = 13.3
+    hours_of_open_speech: float = 3.0  # of words outside the grammar
     shard_utterances: int = 500
     workers: int = 2
     alignment_minutes: float = 15.0
@@ -69,7 +75,8 @@ class Recipe:
         depth = {"hidden_size": 32, "intermediate_size": 64, "head_dim": 16}
         heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
         return Recipe(
-            hours_of_speech=30 * 2.4 / 3600,
+            hours_of_speech=30 * 2.66 / 3600,
+            hours_of_open_speech=15 * 2.66 / 3600,
             shard_utterances=15,
             workers=1,
             alignment_minutes=1 / 60,
@@ -112,9 +119,10 @@ def train_nano(
 ) -> dict[str, Any]:
     """Makes mimi-nano and csm-nano in ``out / "models"``.
 
-    ``minutes`` ends each training stage early in this call; the next call continues it from its
-    checkpoint until the recipe's own budget is used. ``resume=False`` forgets the stage's
-    checkpoint (the speech stays). Returns what the stages did, and the last figures measured.
+    ``minutes`` ends each stage early in this call (evaluation and export excepted); the next
+    call continues it from its checkpoint until the recipe's own budget is used.
+    ``resume=False`` forgets the stage's checkpoint (the speech stays). Returns what the stages
+    did and the figures they measured.
 
     Raises InputError for an unknown stage, or a stage whose inputs are missing.
     """
@@ -161,14 +169,16 @@ class _Run:
 
     def data(self) -> dict[str, Any]:
         recipe = self.recipe
-        shards = generate(
+        finished = generate(
             self.out / "speech",
             recipe.hours_of_speech,
+            recipe.hours_of_open_speech,
             recipe.seed,
             recipe.workers,
             recipe.shard_utterances,
+            self.session_s,
         )
-        return {"shards": shards}
+        return {"finished": finished, "shards": len(shard_numbers(self.out / "speech"))}
 
     def alignment(self) -> dict[str, Any]:
         label_all(self.out / "speech", self.out / "labels", self.codec_config.num_quantizers)
@@ -181,14 +191,15 @@ class _Run:
 
     def encode(self) -> dict[str, Any]:
         model = self._codec("codes").to(self.device)
-        files = encode_all(
+        finished = encode_all(
             model,
             self.out / "speech",
             self.out / "codes",
             self.device,
             self.recipe.encode_passes,
+            self.session_s,
         )
-        return {"files": files}
+        return {"finished": finished}
 
     def language(self) -> dict[str, Any]:
         return self._language("language", "codes", self.recipe.language_minutes)
@@ -204,6 +215,8 @@ class _Run:
         results = {
             "codec": evaluate_codec(codec, self.recipe.sentences),
             "language": evaluate_language(language, codec, self.recipe.sentences),
+            "context": evaluate_context(language, codec, max(2, self.recipe.sentences // 4)),
+            "open": evaluate_open(language, codec, max(2, self.recipe.sentences // 2)),
         }
         write_json(self.out / "results.json", results)
         return {

@@ -17,6 +17,7 @@ from workbench.models.csm.sampling import Sampling
 if TYPE_CHECKING:
     from transformers import CsmForConditionalGeneration
 
+_TIED_TABLE = "backbone_model.embed_tokens.embed_audio_tokens.weight"
 RANDOM_RMS = 0.05  # level of the noise that random weights speak: audible, not hurtful
 
 
@@ -43,12 +44,13 @@ def load_csm(
     from transformers import CsmConfig
 
     extra = checkpoint.read_json_or_empty("workbench.json")
-    if checkpoint.folder is None:
-        config = CsmConfig()
-    else:
+    if checkpoint.folder is not None:
         checkpoint.read_json("config.json")  # a clear error where it is missing or broken
-        config = CsmConfig.from_pretrained(checkpoint.folder)
     with _quiet():
+        if checkpoint.folder is None:
+            config = CsmConfig()
+        else:
+            config = CsmConfig.from_pretrained(checkpoint.folder)
         if random:
             model = _random(config, dtype)
         else:
@@ -99,6 +101,11 @@ def _trained(
             f"{checkpoint.name}: the weights in {folder} can't be read: {problem}",
             "restore the folder's files, or download them again",
         ) from problem
+    if config.tie_codebooks_embeddings:
+        # transformers 5.17 forgets this tie where the file holds one copy of the table.
+        audio_table = model.backbone_model.embed_tokens.embed_audio_tokens
+        audio_table.weight = model.depth_decoder.model.embed_tokens.weight
+        report["missing_keys"] = set(report["missing_keys"]) - {_TIED_TABLE}
     wrong = {kind: sorted(map(str, report[kind])) for kind in ("missing_keys", "mismatched_keys")}
     for kind, names in wrong.items():
         if names:
