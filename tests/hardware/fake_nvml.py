@@ -34,6 +34,7 @@ def module(throttle_mask=0x64, library=True, old_names=False):
         "nvmlDeviceGetMaxClockInfo": lambda device, kind: 1980,
         "nvmlDeviceGetTemperature": lambda device, sensor: 61,
         "nvmlDeviceGetPowerUsage": lambda device: 423_500,
+        "nvmlDeviceGetUtilizationRates": lambda device: types.SimpleNamespace(gpu=37, memory=5),
         "nvmlDeviceGetPowerManagementLimit": refuse,
         f"nvmlDeviceGetCurrentClocks{reasons}Reasons": lambda device: throttle_mask,
     }

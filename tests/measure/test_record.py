@@ -40,7 +40,7 @@ def test_written_record_reads_back_equal(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"schema_version": 2}, "schema version 2"),
+        ({"schema_version": 1}, "schema version 1"),
         ({"extra": 1}, "unknown entries: extra"),
         ({"duration_s": "12"}, "duration_s must be a finite number, got '12'"),
         ({"duration_s": float("nan")}, "duration_s must be a finite number"),

@@ -36,7 +36,8 @@ def record(**changes) -> dict:
         "source": None,
         "source_sha256": None,
         "error": None,
-        "schema_version": 1,
+        "details": {},
+        "schema_version": 2,
     } | changes
 
 

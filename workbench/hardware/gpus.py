@@ -55,7 +55,7 @@ def read_gpus() -> dict[str, Any]:
 
 
 def read_states() -> tuple[list[dict[str, Any]], str | None]:
-    """The changing part of every GPU (clocks, throttle, temperature, power, memory).
+    """The changing part of every GPU (clocks, throttle, temperature, power, use, memory).
 
     The second value is the reason why there is none, else None. Never raises.
     """
@@ -129,6 +129,7 @@ def _state(nvml: Any, number: int) -> dict[str, Any]:
             lambda: nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU),
         ),
         "power_w": None if milliwatts is None else milliwatts / 1000,
+        "busy_percent": ask("busy_percent", lambda: nvml.nvmlDeviceGetUtilizationRates(device).gpu),
         "memory_free_bytes": None if memory is None else int(memory.free),
         "not_reported": questions.not_reported,
     }
@@ -165,7 +166,7 @@ def _through_torch(reason: str) -> dict[str, Any]:
     """What torch alone knows of its GPUs, with the reason why there is no more."""
     unread = (
         "max_sm_clock_mhz", "power_limit_w", "sm_clock_mhz", "memory_clock_mhz",
-        "throttle_reasons", "temperature_c", "power_w", "memory_free_bytes",
+        "throttle_reasons", "temperature_c", "power_w", "busy_percent", "memory_free_bytes",
     )  # fmt: skip
     devices = [
         {

@@ -20,7 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from workbench.errors import RecordError
 from workbench.files import write_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: details, for what arms and studies keep besides their samples
 
 Kind = Literal["notebook", "arm", "study"]
 Status = Literal["ok", "failed"]
@@ -68,8 +68,10 @@ class Failure:
 class Record:
     """One run. ``environment_*`` is the machine as `hardware.fingerprint` tells it.
 
-    ``verdict`` says in words what was learned. ``source`` and ``source_sha256`` name the notebook
-    and the hash of its cells, so that a later batch knows whether this result still holds.
+    ``verdict`` says in words what was learned. ``details`` is what else must be kept to judge the
+    samples, such as the order of trials and the machine's state in between. ``source`` and
+    ``source_sha256`` name the notebook and the hash of its cells, so that a later batch knows
+    whether this result still holds.
     """
 
     kind: Kind
@@ -88,6 +90,7 @@ class Record:
     source: str | None = None
     source_sha256: str | None = None
     error: Failure | None = None
+    details: dict[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -122,7 +125,9 @@ def read(path: Path | str) -> Record:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise RecordError(f"no record at {path.name}", "run the notebook again") from problem
+        raise RecordError(
+            f"no record at {path.name}", "give the path of a record, or run it again"
+        ) from problem
     except ValueError as problem:
         raise RecordError(f"{path.name} is not JSON: {problem}", "run it again") from problem
     return checked(value, path.name)

@@ -78,13 +78,17 @@ def bootstrap_interval(
 
 
 def paired_ratio(
-    baseline: Sequence[float], other: Sequence[float], confidence: float = 0.95, seed: int = 0
+    baseline: Sequence[float],
+    other: Sequence[float],
+    confidence: float = 0.95,
+    seed: int = 0,
+    statistic: Callable[..., Any] = np.median,
 ) -> Ratio:
     """How many times as fast ``other`` is as ``baseline``, from times taken in pairs.
 
-    Sample i of both comes from the same round, text and seed. The value is the median of
-    baseline_i / other_i, taken of logarithms, so that swapping the two gives exactly the inverse;
-    pairs are resampled whole.
+    Sample i of both comes from the same round, text and seed. The value is the median (or another
+    ``statistic``) of baseline_i / other_i, taken of logarithms, so that swapping the two gives
+    exactly the inverse; pairs are resampled whole.
     """
     if len(baseline) != len(other):
         raise InputError(
@@ -93,7 +97,7 @@ def paired_ratio(
     pairs = np.stack([_checked(baseline, at_least=2), _checked(other, at_least=2)])
     if not (pairs > 0).all():
         raise InputError("a ratio of times that are not positive", "pass times above zero")
-    logs = bootstrap_interval(np.log(pairs[0] / pairs[1]), np.median, confidence, seed)
+    logs = bootstrap_interval(np.log(pairs[0] / pairs[1]), statistic, confidence, seed)
     low, value, high = (float(np.exp(log)) for log in (logs.low, logs.value, logs.high))
     return Ratio(value, low, high, logs.n, confidence)
 

@@ -1,0 +1,51 @@
+"""Hosted objects for tests: they spin, fail, hang and die as told."""
+
+import os
+import time
+
+
+class Spinner:
+    """Works for ``work_ms`` a trial; ``at`` names the trial that goes wrong, ``how`` the way."""
+
+    def __init__(self, work_ms=2.0, how="", at=2):
+        if how == "load":
+            raise FileNotFoundError("no weights here")
+        self.work_ms = work_ms
+        self.how = how
+        self.at = at
+
+    def warm_up(self):
+        if self.how == "warm":
+            raise MemoryError("out of memory while warming up")
+        return 0.25
+
+    def about(self):
+        return {"implementation": "spin", "device": "cpu"}
+
+    def trial(self, index, seed):
+        if index == self.at and self.how:
+            self.go_wrong()
+        begin = time.perf_counter()
+        until = begin + self.work_ms / 1000
+        while time.perf_counter() < until:
+            pass
+        spun_ms = 1000 * (time.perf_counter() - begin)
+        # What a quiet machine would have shown: verdicts of tests rest on it.
+        told_ms = self.work_ms * (1 + 0.001 * ((index * 7 + os.getpid()) % 5))
+        return {
+            "told_ms": told_ms,
+            "spun_ms": spun_ms,
+            "seed": float(seed),
+            "pid": float(os.getpid()),
+        }
+
+    def last(self):
+        return f"what {os.getpid()} made"
+
+    def go_wrong(self):
+        if self.how == "hang":
+            time.sleep(60)
+        if self.how == "die":
+            os.kill(os.getpid(), 9)
+        if self.how == "raise":
+            raise MemoryError("no room for the cache")
