@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-_STAGES = ("all", "data", "codec", "language", "evaluate", "export")
+from workbench.finetune.nano import STAGES
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="folder for data, checkpoints and results (default: %(default)s)",
     )
     command.add_argument(
-        "--stage", choices=_STAGES, default="all", help="one stage only (default: all)"
+        "--stage", choices=STAGES, default="all", help="one stage only (default: all)"
     )
     command.add_argument("--minutes", type=float, help="time limit of each training stage")
     command.add_argument("--hours-of-speech", type=float, help="speech to generate")

@@ -143,8 +143,10 @@ def waterfall(
         lanes = [(made, spans, BLUE), (plays, _spans(playback), ORANGE)]
         for lane, bars, color in lanes:
             label = None if index else ("a chunk is made" if lane == made else "a chunk is played")
+            # Between bars of a pixel or two, edges would leave nothing to see.
+            edges = 0.7 if min(width for _, width in bars) > 0.004 * end else 0.0
             axes.broken_barh(
-                bars, (lane - 0.42, 0.84), facecolors=color, edgecolors=PAPER, linewidth=0.7,
+                bars, (lane - 0.42, 0.84), facecolors=color, edgecolors=PAPER, linewidth=edges,
                 label=label,
             )  # fmt: skip
         stalls = [(stall.start_ms, stall.duration_ms) for stall in playback.stalls]

@@ -1,1 +1,14 @@
 """The nano voice: small Mimi and CSM models trained on synthetic speech."""
+
+# In the order in which they run; "all" runs every one.
+STAGES = (
+    "all",
+    "data",
+    "alignment",
+    "codec",
+    "encode",
+    "language",
+    "decoder",
+    "evaluate",
+    "export",
+)

@@ -15,7 +15,7 @@ from torch import nn
 
 from workbench.errors import InputError
 from workbench.files import write_json
-from workbench.finetune.nano import card, checkpoints
+from workbench.finetune.nano import STAGES, card, checkpoints
 from workbench.finetune.nano.codec import codec_config
 from workbench.finetune.nano.codec_training import CodecRecipe, train_codes, train_decoder
 from workbench.finetune.nano.codes import encode_all, label_all
@@ -30,18 +30,6 @@ from workbench.finetune.nano.export import export_codec, export_language
 from workbench.finetune.nano.language import build_language, language_config
 from workbench.finetune.nano.language_data import DataRecipe
 from workbench.finetune.nano.language_training import LanguageRecipe, train_language
-
-STAGES = (
-    "all",
-    "data",
-    "alignment",
-    "codec",
-    "encode",
-    "language",
-    "decoder",
-    "evaluate",
-    "export",
-)
 
 
 @dataclass(frozen=True)
