@@ -79,16 +79,19 @@ class _Wave(ctypes.Structure):
 def _library(name: str) -> ctypes.CDLL:
     """A flite library from the system or from the folder named by ``WORKBENCH_FLITE``."""
     file = f"lib{name}.so.1"
-    folder = os.environ.get(FLITE_FOLDER)
-    found = sorted(Path(folder).rglob(file)) if folder else []
     try:
-        return ctypes.CDLL(str(found[0]) if found else file, mode=ctypes.RTLD_GLOBAL)
+        return ctypes.CDLL(str(_unpacked(file) or file), mode=ctypes.RTLD_GLOBAL)
     except OSError as problem:
         raise InputError(
             f"flite's library {file} can't be loaded: {problem}",
-            "apt install flite, or unpack its packages (flite, libflite1) with dpkg -x into a "
-            f"folder and name it in ${FLITE_FOLDER}",
+            "apt install flite, or unpack its packages (libflite1, and libasound2 where the "
+            f"system has none) with dpkg -x into a folder and name it in ${FLITE_FOLDER}",
         ) from problem
+
+
+def _unpacked(file: str) -> Path | None:
+    folder = os.environ.get(FLITE_FOLDER)
+    return next(iter(sorted(Path(folder).rglob(file))), None) if folder else None
 
 
 class Flite:
@@ -96,6 +99,9 @@ class Flite:
 
     def __init__(self) -> None:
         pointer, text = ctypes.c_void_p, ctypes.c_char_p
+        # libflite asks for ALSA by name, which a bare machine lacks: the one beside it will do.
+        if asound := _unpacked("libasound.so.2"):
+            ctypes.CDLL(str(asound), mode=ctypes.RTLD_GLOBAL)
         self._c = _library("flite")
         _library("flite_usenglish")
         _library("flite_cmulex")
