@@ -4,6 +4,11 @@ import torch
 from tests import tiny
 
 
+def pytest_collection_modifyitems(items):
+    """Slow tests last, so that a plain mistake shows within seconds."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     # Two cores are the smallest machine; tiny tensors are faster on one thread anyway.

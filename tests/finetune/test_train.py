@@ -72,6 +72,24 @@ def test_unknown_stages_and_missing_inputs_are_named(tmp_path) -> None:
         train_nano(tmp_path, stage="encode", recipe=RECIPE)
 
 
+@pytest.mark.parametrize(
+    ("stage", "first"),
+    [
+        ("alignment", "data"),
+        ("codec", "data"),
+        ("encode", "codec"),
+        ("language", "encode"),
+        ("decoder", "codec"),
+        ("evaluate", "decoder"),
+        ("export", "decoder"),
+    ],
+)
+def test_a_stage_before_its_time_names_the_one_to_run_first(tmp_path, stage, first) -> None:
+    with pytest.raises(InputError, match="yet") as caught:
+        train_nano(tmp_path, stage=stage, recipe=RECIPE)
+    assert f"'{first}'" in caught.value.remedy
+
+
 @pytest.mark.slow
 def test_smoke_run_makes_models_that_transformers_loads(data, tmp_path) -> None:
     from transformers import CsmForConditionalGeneration, CsmProcessor, MimiModel

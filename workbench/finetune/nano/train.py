@@ -169,10 +169,12 @@ class _Run:
         return {"finished": finished, "shards": len(shard_numbers(self.out / "speech"))}
 
     def alignment(self) -> dict[str, Any]:
+        self._require_speech()
         label_all(self.out / "speech", self.out / "labels", self.codec_config.num_quantizers)
         return self._language("alignment", "labels", self.recipe.alignment_minutes)
 
     def codec(self) -> dict[str, Any]:
+        self._require_speech()
         clock = self._clock("codes", self.recipe.codec_minutes)
         arguments = (self.out, self.out / "speech", self.codec_config, self.recipe.codec)
         return {"finished": train_codes(*arguments, clock, self.device), **clock.state()}
@@ -190,6 +192,8 @@ class _Run:
         return {"finished": finished}
 
     def language(self) -> dict[str, Any]:
+        if not any((self.out / "codes").glob("codes-*.npz")):
+            raise InputError(f"{self.out} has no codes yet", "run the stage 'encode' first")
         return self._language("language", "codes", self.recipe.language_minutes)
 
     def decoder(self) -> dict[str, Any]:
@@ -234,6 +238,10 @@ class _Run:
             name,
         )
         return {"finished": finished, **clock.state()}
+
+    def _require_speech(self) -> None:
+        if not shard_numbers(self.out / "speech"):
+            raise InputError(f"{self.out} has no speech yet", "run the stage 'data' first")
 
     def _clock(self, name: str, minutes: float) -> checkpoints.Clock:
         if not self.resume:
