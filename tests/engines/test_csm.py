@@ -158,6 +158,36 @@ def test_stages_add_up(tiny_engine, tiny_baseline):
         assert tiny_engine.synthesize("a", seed=0, max_frames=2).stages_ms == {}
 
 
+def test_encoding_the_context_counts_to_first_audio(tiny_engine, reference):
+    for streaming in ("true", "pseudo"):
+        stream = tiny_engine.stream(
+            "hi",
+            context=[reference],
+            seed=0,
+            max_frames=2,
+            time_stages=True,
+            streaming=streaming,
+        )
+        list(stream)
+        speech = stream.speech
+        assert speech.ttfa_ms > speech.stages_ms["context"] > 0
+        assert sum(speech.stages_ms.values()) == pytest.approx(speech.generation_ms, rel=0.05)
+
+
+def test_the_pause_before_a_stream_is_read_does_not_count(tiny_engine):
+    import time
+
+    stream = tiny_engine.stream("hi", seed=0, max_frames=2)
+    time.sleep(1.0)
+    list(stream)
+    assert stream.speech.ttfa_ms < 1000
+
+
+def test_a_later_part_without_room_is_refused_before_any_sound(tiny_engine):
+    with pytest.raises(InputError, match="no room"):
+        tiny_engine.stream("hi. " + "a" * 300, seed=0)
+
+
 def test_timing_leaves_the_model_as_it_was(tiny_baseline):
     model = tiny_baseline.csm.model
     tiny_baseline.synthesize("hi", seed=0, max_frames=3, time_stages=True)

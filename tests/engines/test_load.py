@@ -104,6 +104,21 @@ def test_checksums_are_verified(folder):
         workbench.load(str(folder))
 
 
+def test_sharded_weights_load_and_have_a_revision_of_all_their_files(tiny_engine, tmp_path):
+    import copy
+
+    from tests import tiny
+
+    model = copy.deepcopy(tiny_engine.csm.model)
+    model.save_pretrained(tmp_path, max_shard_size="200KB")
+    tiny.tokenizer().save(str(tmp_path / "tokenizer.json"))
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    engine = workbench.load(str(tmp_path))
+    assert len(engine.weights) == 12
+    arguments = {"text": "hi", "temperature": 0, "max_frames": 5}
+    assert (engine.synthesize(**arguments).codes == tiny_engine.synthesize(**arguments).codes).all()
+
+
 def test_pickled_weights_are_not_loaded(folder):
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")

@@ -243,7 +243,7 @@ class CsmEngine:
     def _true(self, request: Request) -> Generator[Chunk | Speech]:
         """Each frame decoded as it is generated, with the codec's carried state."""
         with self._alone():
-            started = time.perf_counter()
+            started = time.perf_counter() - request.prepared_s
             decoder = self._fresh_decoder()
             sounds: list[np.ndarray] = []
             codes: list[torch.Tensor] = []
@@ -268,7 +268,7 @@ class CsmEngine:
     def _pseudo(self, request: Request, *, whole: bool) -> Generator[Chunk | Speech]:
         """All codes first, then all sound, then (unless ``whole``) cut into frames."""
         with self._alone():
-            started = time.perf_counter()
+            started = time.perf_counter() - request.prepared_s
             frames: list[torch.Tensor] = []
             generated = self._frames(request)
             while True:

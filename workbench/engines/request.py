@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,11 @@ _CAP_FRAMES_PER_CHAR = 2.5
 
 @dataclass(frozen=True)
 class Request:
-    """What to say and how. ``parts`` are the pieces of ``text`` that are spoken one by one."""
+    """What to say and how. ``parts`` are the pieces of ``text`` that are spoken one by one.
+
+    ``prepared_s`` is what reading the request took, its context's encoding included: it belongs
+    to the time to first audio, unlike the wait until a stream's first chunk is asked for.
+    """
 
     text: str
     parts: tuple[str, ...]
@@ -34,6 +39,7 @@ class Request:
     sampling: Sampling
     max_frames: int | None
     clock: StageClock
+    prepared_s: float = 0.0
 
     def prompt(self, part: str) -> list[Segment]:
         """Context, then ``part``."""
@@ -61,6 +67,7 @@ class RequestReader:
         time_stages: bool = False,
     ) -> Request:
         """Checks everything before any work is done; encodes the context's sound."""
+        started = time.perf_counter()
         clock = StageClock(time_stages, self._csm.model.lm_head.weight.device)
         with clock("text"):
             text = checked(text)
@@ -74,7 +81,7 @@ class RequestReader:
         if context:
             with clock("context"):
                 spoken = tuple(self._encoded(reference) for reference in context)
-        return Request(
+        request = Request(
             text=text,
             parts=parts,
             voice=voice,
@@ -84,6 +91,9 @@ class RequestReader:
             max_frames=max_frames,
             clock=clock,
         )
+        for part in parts:  # a part that can't fit is refused now, not after the parts before it
+            self.frame_limit(request, part)
+        return replace(request, prepared_s=time.perf_counter() - started)
 
     def frame_limit(self, request: Request, part: str, made: int = 0) -> int:
         """Frames that ``part`` may take after ``made`` frames of the request.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -80,10 +81,13 @@ def _local(name: str, folder: Path) -> Checkpoint:
     if not folder.is_dir():
         raise ModelError(f"{name}: no folder {folder}", "restore data/models from the repository")
     sums = verify(folder)
-    weights = sums.get("model.safetensors")
-    if weights is None and (folder / "model.safetensors").is_file():
-        weights = sha256_of(folder / "model.safetensors")
-    return Checkpoint(name, folder, weights[:12] if weights else "unversioned")
+    shards = sorted(folder.glob("*.safetensors"))
+    digests = [sums.get(shard.name) or sha256_of(shard) for shard in shards]
+    # Of several files the digest of their digests; a folder without any fails when it is read.
+    whole = (
+        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    )
+    return Checkpoint(name, folder, whole[:12])
 
 
 def verify(folder: Path) -> Mapping[str, str]:
