@@ -249,7 +249,7 @@ def test_bad_requests_are_refused_and_named(tiny_engine, arguments, named):
 
 def test_transformers_can_t_stream_and_says_so(tiny_baseline):
     with pytest.raises(InputError, match="only at the end"):
-        tiny_baseline.stream("good morning")
+        tiny_baseline.stream("good morning", streaming="true")
 
 
 def test_a_reference_too_short_or_too_long_is_named(tiny_engine):

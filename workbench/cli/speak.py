@@ -92,7 +92,6 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         seed=options.seed,
         temperature=options.temperature,
         max_frames=options.max_frames,
-        streaming="true" if engine.streams else "pseudo",
     )
     for _ in stream:
         pass

@@ -12,18 +12,24 @@ import numpy as np
 import torch
 
 from workbench.audio import Audio
-from workbench.engines.generators import CodeGenerator, FrameStepGenerator, TransformersGenerator
+from workbench.engines.generators import (
+    CodeGenerator,
+    FrameStepGenerator,
+    TransformersGenerator,
+    gradients_off,
+)
 from workbench.engines.request import Request, RequestReader
 from workbench.engines.speech import Chunk, Ended, Reference, Speech, Streaming
 from workbench.errors import InputError
 from workbench.models.csm.load import LoadedCsm
 from workbench.models.mimi.streaming import MimiDecoderStream
+from workbench.optimizations.options import EngineOptions
+from workbench.optimizations.registry import applied
 
 GENERATORS: Mapping[str, type[FrameStepGenerator] | type[TransformersGenerator]] = {
     "frame": FrameStepGenerator,
     "transformers": TransformersGenerator,
 }
-DEFAULT_IMPLEMENTATION = "frame"
 
 
 class CsmStream:
@@ -60,10 +66,13 @@ class CsmStream:
 class CsmEngine:
     """CSM behind the Synthesizer protocol; see ``workbench.load``.
 
-    ``implementation`` is ``frame`` (our frame step) or ``transformers`` (its ``generate``).
+    ``options`` say how it runs; ``optimizations`` names the switches that made them and
+    ``left_out`` those of a preset that can't work here, with why. ``implementation`` is ``frame``
+    (our frame step) or ``transformers`` (its ``generate``).
+
     An engine speaks one request at a time, on ``threads`` CPU threads (default: torch's number);
-    its caches can't serve two. A long text is spoken in parts of whole sentences;
-    the codec's state runs on through them, so that the sound is one decode of all codes.
+    its caches can't serve two. A long text is spoken in parts of whole sentences; the codec's
+    state runs on through them, so that the sound is one decode of all codes.
     """
 
     def __init__(
@@ -72,13 +81,17 @@ class CsmEngine:
         *,
         name: str,
         weights: str,
-        implementation: str = DEFAULT_IMPLEMENTATION,
+        options: EngineOptions,
+        optimizations: tuple[str, ...] = (),
+        left_out: Mapping[str, str] | None = None,
         chars_per_part: int = 400,
-        threads: int | None = None,
     ) -> None:
         self.name = name
         self.weights = weights
-        self.implementation = implementation
+        self.options = options
+        self.optimizations = optimizations
+        self.left_out = dict(left_out or {})
+        self.implementation = options.generator
         self.voices = csm.voices
         self.csm = csm
         self.config = csm.model.config
@@ -87,10 +100,10 @@ class CsmEngine:
         self.dtype: torch.dtype = csm.model.lm_head.weight.dtype
         self.rate_hz = int(self.codec.config.sampling_rate)
         self.frame_samples = round(self.rate_hz / self.codec.config.frame_rate)
-        self.threads = threads or torch.get_num_threads()
+        self.threads = options.threads or torch.get_num_threads()
         self._chars_per_part = chars_per_part
         self._requests = RequestReader(csm, name, chars_per_part)
-        self._generator: CodeGenerator = GENERATORS[implementation](csm)
+        self._generator: CodeGenerator = GENERATORS[options.generator](csm, options)
         self._decoder: MimiDecoderStream | None = None
         self._busy = threading.Lock()
 
@@ -100,13 +113,15 @@ class CsmEngine:
             raise InputError(
                 f"no implementation called {implementation!r}", f"use {' or '.join(GENERATORS)}"
             )
+        options = replace(self.options, generator=implementation)  # type: ignore[arg-type]
+        if implementation == "transformers":
+            options = replace(options, streaming="pseudo")
         return CsmEngine(
             self.csm,
             name=self.name,
             weights=self.weights,
-            implementation=implementation,
+            options=options,
             chars_per_part=self._chars_per_part,
-            threads=self.threads,
         )
 
     @property
@@ -118,8 +133,7 @@ class CsmEngine:
         """Runs a short request once; returns the seconds it took."""
         started = time.perf_counter()
         voice = next(iter(self.voices))
-        streaming: Streaming = "true" if self.streams else "pseudo"
-        for _ in self.stream("warm up", voice=voice, seed=0, max_frames=2, streaming=streaming):
+        for _ in self.stream("warm up", voice=voice, seed=0, max_frames=2):
             pass
         return time.perf_counter() - started
 
@@ -159,13 +173,16 @@ class CsmEngine:
         temperature: float | None = None,
         max_frames: int | None = None,
         time_stages: bool = False,
-        streaming: Streaming = "true",
+        streaming: Streaming | None = None,
     ) -> CsmStream:
         """Speaks ``text`` chunk by chunk, a frame of 80 ms each. See ``Synthesizer.stream``.
+
+        ``streaming`` defaults to the engine's own: ``true`` with the switch ``true_streaming``.
 
         Raises InputError where ``true`` is asked of transformers' ``generate``, whose frames
         come only at the end.
         """
+        streaming = streaming or self.options.streaming
         if streaming not in ("true", "pseudo"):
             raise InputError(f"no streaming called {streaming!r}", "use 'true' or 'pseudo'")
         if streaming == "true" and not self.streams:
@@ -255,7 +272,7 @@ class CsmEngine:
                 except StopIteration as stop:
                     ended: Ended = stop.value
                     break
-                with request.clock("codec"), torch.inference_mode():
+                with request.clock("codec"), gradients_off(self.options):
                     sound = decoder.frame(frame[None])[0].float().cpu().numpy()
                 times_ms.append((time.perf_counter() - started) * 1000)
                 sounds.append(sound)
@@ -334,7 +351,7 @@ class CsmEngine:
         """Offline decode of ``[K, T]`` → ``[T * frame_samples]`` float32."""
         if codes.shape[1] == 0:
             return np.zeros(0, dtype=np.float32)
-        with torch.inference_mode():
+        with gradients_off(self.options):
             return self.codec.decode(codes[None]).audio_values[0, 0].float().cpu().numpy()
 
     def _fresh_decoder(self) -> MimiDecoderStream:
@@ -354,7 +371,8 @@ class CsmEngine:
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            yield
+            with applied(*self.options.process):
+                yield
         finally:
             torch.set_num_threads(before)
             self._busy.release()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -13,6 +13,12 @@ from workbench.models.csm.frame import FrameStep
 from workbench.models.csm.load import LoadedCsm
 from workbench.models.csm.prompt import Segment, token_ids
 from workbench.models.csm.sampling import Sampling
+from workbench.optimizations.options import EngineOptions
+
+
+def gradients_off(options: EngineOptions) -> AbstractContextManager[Any]:
+    """The block in which networks run: inference mode, or no-grad where that switch is off."""
+    return torch.inference_mode() if options.inference_mode else torch.no_grad()
 
 
 class CodeGenerator(Protocol):
@@ -41,8 +47,9 @@ class FrameStepGenerator:
 
     streams = True
 
-    def __init__(self, csm: LoadedCsm) -> None:
+    def __init__(self, csm: LoadedCsm, options: EngineOptions) -> None:
         self._csm = csm
+        self._options = options
         self._step: FrameStep | None = None
 
     def frames(
@@ -58,8 +65,8 @@ class FrameStepGenerator:
         device = step.positions.device
         generator = torch.Generator(device).manual_seed(seed)
         ended = torch.zeros(len(prompts), dtype=torch.bool, device=device)
-        # inference_mode is entered anew after each yield: it must not leak to the consumer.
-        with torch.inference_mode():
+        # gradients_off is entered anew after each yield: it must not leak to the consumer.
+        with gradients_off(self._options):
             with clock("text"):
                 ids = [token_ids(self._csm, prompt) for prompt in prompts]
             with clock("prefill"):
@@ -67,14 +74,14 @@ class FrameStepGenerator:
                     [self._embedded(step, p, i) for p, i in zip(prompts, ids, strict=True)]
                 )
         for index in range(max_frames):
-            with torch.inference_mode():
+            with gradients_off(self._options):
                 codes = step.frame(hidden, sampling, generator, clock)
                 ended |= step.ended(codes)
                 done = bool(ended.all())
             yield codes
             if done or index + 1 == max_frames:
                 return
-            with torch.inference_mode(), clock("backbone"):
+            with gradients_off(self._options), clock("backbone"):
                 hidden = step.advance(codes)
 
     def _for_batch(self, batch_size: int) -> FrameStep:
@@ -109,8 +116,9 @@ class TransformersGenerator:
 
     streams = False
 
-    def __init__(self, csm: LoadedCsm) -> None:
+    def __init__(self, csm: LoadedCsm, options: EngineOptions) -> None:
         self._csm = csm
+        self._options = options
 
     def frames(
         self,
@@ -126,7 +134,7 @@ class TransformersGenerator:
         with clock("text"):
             inputs = self._inputs(prompts, device)
         devices = [device] if device.type == "cuda" else []
-        with torch.inference_mode(), torch.random.fork_rng(devices), _stages_of(model, clock):
+        with gradients_off(self._options), torch.random.fork_rng(devices), _stages_of(model, clock):
             torch.manual_seed(seed)
             codes = model.generate(**inputs, **self._settings(sampling), max_new_tokens=max_frames)
         yield from codes.unbind(dim=1)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from workbench.errors import InputError
+from workbench.optimizations.dtypes import DTYPES, auto_dtype, torch_dtype
+from workbench.optimizations.options import EngineOptions
+from workbench.optimizations.presets import DEFAULT, preset
+from workbench.optimizations.registry import ordered, resolve
+from workbench.optimizations.switch import Site
 
 if TYPE_CHECKING:
     import torch
 
     from workbench.engines.csm import CsmEngine
 
-_DTYPES = ("float32", "bfloat16", "float16")
 # csm-nano learned on sentences of a few seconds; CSM-1B takes paragraphs.
 _NANO_CHARS_PER_PART = 90
 _CHARS_PER_PART = 400
@@ -26,6 +32,7 @@ def load(
     dtype: str | None = None,
     revision: str | None = None,
     threads: int | None = None,
+    optimizations: Sequence[str] | str | None = None,
 ) -> CsmEngine:
     """Loads a synthesizer.
 
@@ -40,38 +47,99 @@ def load(
     the second core; torch's own number for large ones. ``revision`` is a hub commit; without
     it the first download's is pinned.
 
+    ``optimizations`` is a list of switches (``["frame_step", "bf16"]``: exactly these are on;
+    ``[]``: none, which is transformers' ``generate`` in float32) or a preset's name, whose
+    switches that can't work here are told in the engine's ``left_out``. Default: the preset
+    ``default``. ``workbench.optimizations.switches()`` lists them all.
+
     Raises InputError for an unknown name or setting, ModelError for files that are missing or
     damaged.
     """
 
-    from workbench.engines.csm import DEFAULT_IMPLEMENTATION, GENERATORS, CsmEngine
+    from workbench.engines.csm import GENERATORS, CsmEngine
     from workbench.models.checkpoint import find
     from workbench.models.csm.load import load_csm
+    from workbench.optimizations.site import site_of
 
     if weights not in ("auto", "random"):
         raise InputError(f"weights={weights!r}", "use 'auto' or 'random'")
-    implementation = implementation or DEFAULT_IMPLEMENTATION
-    if implementation not in GENERATORS:
+    if implementation is not None and implementation not in GENERATORS:
         raise InputError(
             f"no implementation called {implementation!r}", f"use {' or '.join(GENERATORS)}"
         )
-    if dtype is not None and dtype not in _DTYPES:
-        raise InputError(f"no dtype called {dtype!r}", f"use {', '.join(_DTYPES)}")
+    if dtype is not None and dtype not in DTYPES:
+        raise InputError(f"no dtype called {dtype!r}", f"use {', '.join(DTYPES)}")
     if threads is not None and threads < 1:
         raise InputError(f"{threads} threads", "use at least one")
     target = _device(device)
     random = weights == "random"
     checkpoint = find(name, random=random, revision=revision)
-    small = checkpoint.read_json_or_empty("config.json").get("hidden_size", 2048) < 1024
-    csm = load_csm(checkpoint, random=random, dtype=_dtype(dtype, target, small), device=target)
+    settings = checkpoint.read_json_or_empty("config.json")
+    small = settings.get("hidden_size", 2048) < 1024
+    site = site_of(target, "csm", settings.get("num_codebooks", 32))
+    names, left_out = _chosen(optimizations, site)
+    options = resolve(
+        names, site, EngineOptions(dtype="auto" if optimizations is None else "float32")
+    )
+    options = _adjusted(options, implementation, dtype, threads, optimizations)
+    if options.dtype == "auto":
+        options = replace(options, dtype=auto_dtype(site, small))
+    if options.threads is None and small:
+        options = replace(options, threads=1)
+    csm = load_csm(
+        checkpoint,
+        random=random,
+        dtype=torch_dtype(options.dtype),
+        codec_dtype=torch_dtype(options.codec_dtype),
+        device=target,
+    )
     return CsmEngine(
         csm,
         name=checkpoint.name,
         weights="random" if random else checkpoint.revision,
-        implementation=implementation,
+        options=options,
+        optimizations=tuple(map(str, ordered(names))),
+        left_out=left_out,
         chars_per_part=_NANO_CHARS_PER_PART if small else _CHARS_PER_PART,
-        threads=threads or (1 if small else None),
     )
+
+
+def _chosen(
+    optimizations: Sequence[str] | str | None, site: Site
+) -> tuple[Sequence[str], dict[str, str]]:
+    """The switches that were asked for, and those of a preset that can't work here, with why."""
+    if optimizations is None:
+        return preset(DEFAULT, site)
+    if isinstance(optimizations, str):
+        return preset(optimizations, site)
+    return tuple(optimizations), {}
+
+
+def _adjusted(
+    options: EngineOptions,
+    implementation: str | None,
+    dtype: str | None,
+    threads: int | None,
+    optimizations: Sequence[str] | str | None,
+) -> EngineOptions:
+    """``options`` with what was said outright, which must not contradict the switches."""
+    if implementation is not None:
+        if optimizations is not None:
+            raise InputError(
+                "implementation and optimizations are both given",
+                "list 'frame_step' among the optimizations, or leave it out",
+            )
+        options = replace(options, generator=implementation)  # type: ignore[arg-type]
+        if implementation == "transformers":
+            options = replace(options, streaming="pseudo")
+    if dtype is not None:
+        if options.dtype not in ("auto", "float32", dtype):
+            raise InputError(
+                f"dtype={dtype!r} beside an optimization that sets {options.dtype}",
+                "leave one of them out",
+            )
+        options = replace(options, dtype=dtype)
+    return options if threads is None else replace(options, threads=threads)
 
 
 def _device(name: str | None) -> torch.device:
@@ -89,16 +157,3 @@ def _device(name: str | None) -> torch.device:
             "run `workbench hardware`, or use device='cpu'",
         )
     return device
-
-
-def _dtype(name: str | None, device: torch.device, small: bool) -> torch.dtype:
-    import torch
-
-    if name is not None:
-        return getattr(torch, name)
-    if device.type == "cuda":
-        capability = torch.cuda.get_device_capability(device)
-        if capability >= (8, 0):
-            return torch.bfloat16
-        return torch.float16 if capability >= (6, 0) else torch.float32
-    return torch.float32 if small else torch.bfloat16

@@ -9,9 +9,9 @@ from typing import Literal, Protocol
 import numpy as np
 
 from workbench.audio import Audio
+from workbench.optimizations.options import Streaming
 
 Ended = Literal["eos", "cap"]
-Streaming = Literal["true", "pseudo"]
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ class Synthesizer(Protocol):
         temperature: float | None = None,
         max_frames: int | None = None,
         time_stages: bool = False,
-        streaming: Streaming = "true",
+        streaming: Streaming | None = None,
     ) -> SpeechStream:
-        """Speaks ``text`` chunk by chunk.
+        """Speaks ``text`` chunk by chunk; ``streaming`` defaults to the engine's own way.
 
         ``true`` decodes each frame as it is generated; ``pseudo`` generates all, then decodes
         and cuts into chunks, which is what FERN does.

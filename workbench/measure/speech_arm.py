@@ -1,6 +1,6 @@
 """A synthesizer as an arm: each trial speaks one text.
 
-SpeechArm("csm-nano", ["good morning sarah"], load={"implementation": "frame"}).trial(0, seed=0)
+SpeechArm("csm-nano", ["good morning"], load={"optimizations": ["tf32"]}).trial(0, seed=0)
 """
 
 from __future__ import annotations
@@ -109,6 +109,7 @@ class SpeechArm:
         return {
             "engine": self.engine.name,
             "implementation": self.engine.implementation,
+            "optimizations": list(getattr(self.engine, "optimizations", ())),
             "weights": self.engine.weights,
             "device": str(getattr(self.engine, "device", "")),
             "dtype": str(getattr(self.engine, "dtype", "")).removeprefix("torch."),

@@ -34,9 +34,14 @@ class LoadedCsm:
 
 
 def load_csm(
-    checkpoint: Checkpoint, *, random: bool, dtype: torch.dtype, device: torch.device
+    checkpoint: Checkpoint,
+    *,
+    random: bool,
+    dtype: torch.dtype,
+    device: torch.device,
+    codec_dtype: torch.dtype = torch.float32,
 ) -> LoadedCsm:
-    """Builds the model in ``dtype`` on ``device``, its codec in float32.
+    """Builds the model in ``dtype`` on ``device``, its codec in ``codec_dtype``.
 
     ``random`` fills the full architecture without reading weights. Raises ModelError for
     files that are missing, truncated, or don't fit the architecture.
@@ -55,7 +60,7 @@ def load_csm(
             model = _random(config, dtype)
         else:
             model = _trained(checkpoint, config, dtype, extra.get("codec"))
-    model.codec_model.to(torch.float32)
+    model.codec_model.to(codec_dtype)
     model.to(device).eval()
     _forget_codebook_tables(model.codec_model)
     encode, begin_id, end_id = _tokenizer(checkpoint)
