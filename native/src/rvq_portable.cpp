@@ -1,0 +1,51 @@
+// RVQ encode in plain C++: for processors without AVX2, and as the other encoders' counterpart.
+#include "rvq_tile.inc"
+
+namespace wb {
+namespace {
+
+inline void screen_frames(const Book& book, const int8_t* p, const Residual* residuals, int64_t count,
+                          float* lower, float* upper) {
+  for (int64_t f = 0; f < count; ++f) {
+    const Residual& r = residuals[f];
+    const int8_t* q = p + f * book.padded_dim;
+    float least = INFINITY;
+    for (int64_t block = 0; block < book.padded; block += kBlock) {
+      int32_t dots[kBlock] = {0};
+      const uint8_t* codes = book.codes + block * book.padded_dim;
+      for (int64_t i = 0; i < book.padded_dim; i += 4) {
+        for (int64_t e = 0; e < kBlock; ++e) {
+          for (int64_t j = 0; j < 4; ++j) {
+            dots[e] += (int32_t(codes[(i * kBlock) + e * 4 + j]) - 128) * int32_t(q[i + j]);
+          }
+        }
+      }
+      for (int64_t e = 0; e < kBlock; ++e) {
+        const int64_t v = block + e;
+        const float score = book.half_norm[v] - book.scale[v] * (r.step * float(dots[e]));
+        const float bound = r.norm * book.error[v] + r.error * book.norm[v] +
+                            (kRounding * book.half_norm[v] + kNegligible);
+        lower[f * book.padded + v] = score - bound;
+        least = score + bound < least ? score + bound : least;
+      }
+    }
+    upper[f] = least;
+  }
+}
+
+inline int64_t collect(const float* lower, int64_t padded, float bound, int32_t* candidates) {
+  int64_t count = 0;
+  for (int64_t v = 0; v < padded; ++v) {
+    if (!(lower[v] > bound)) candidates[count++] = int32_t(v);
+  }
+  return count;
+}
+
+}  // namespace
+
+void encode_tile_portable(const Layout& layout, const float* codebooks, const uint8_t* packed,
+                          int64_t books, int64_t frames, Scratch* scratch, int64_t* codes) {
+  encode_tile(layout, codebooks, packed, books, frames, scratch, codes);
+}
+
+}  // namespace wb
