@@ -80,6 +80,7 @@ void pack_book(const Layout& layout, const float* exact, uint8_t* packed) {
     errors[v] = float(std::sqrt(error)) * up + 1e-6f * norms[v];
     largest = std::max(largest, std::sqrt(square));
   }
+  std::memset(tables + 4 * layout.padded, 0, 64);
   tables[4 * layout.padded] = float(largest);
 }
 

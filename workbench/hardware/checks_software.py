@@ -104,14 +104,13 @@ def compiles(limit_s: float) -> Answer:
 
 
 def native() -> Answer:
-    """The workbench's own extension; only its presence, the extension tests itself."""
-    if importlib.util.find_spec("workbench.native") is None:
-        return (
-            "absent", "not built; PyTorch's own operations are used",
-            "with it: purpose-built kernels beside PyTorch's",
-        )  # fmt: skip
+    """The workbench's own extension: what was built, and the instruction set it chose."""
+    # Not an import: this module and that one are on the same floor.
     module = importlib.import_module("workbench.native")
-    return "ok", str(getattr(module, "describe", lambda: "present")()), ""
+    status = module.native_status()
+    if not status.built:
+        return "absent", status.reason, f"for purpose-built kernels: {status.remedy}"
+    return "ok", module.describe(), ""
 
 
 def whisper() -> Answer:

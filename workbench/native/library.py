@@ -106,7 +106,9 @@ def _folders() -> list[Path]:
 def _loaded(name: str) -> tuple[ctypes.CDLL | None, Path | None, str]:
     """The library, its path, and else the reason why it can't be used."""
     file_name = f"lib{name}{_ENDINGS.get(sys.platform, '.so')}"
-    path = next((folder / file_name for folder in _folders() if (folder / file_name).exists()), None)
+    path = next(
+        (folder / file_name for folder in _folders() if (folder / file_name).exists()), None
+    )
     if path is None:
         return None, None, _NOT_BUILT
     try:

@@ -35,6 +35,8 @@ class SplitQuantizer:
         count = most if count is None else count
         if not self.semantic <= count <= most:
             raise InputError(f"{count} codebooks", f"ask for {self.semantic} to {most}")
+        if latents.shape[2] == 0:  # which a convolution refuses
+            return latents.new_zeros((latents.shape[0], count, 0), dtype=torch.int64)
         codes = []
         wanted = (self.semantic, count - self.semantic)
         for part, books, some in zip(self._parts, self._books, wanted, strict=True):

@@ -226,4 +226,6 @@ register(
     cpu=_encode_cpu,
     cuda=_encode_cuda,
 )
-register("embedding_sum(Tensor codes, Tensor tables) -> Tensor", fake=_sum_fake, cpu=_sum, cuda=_sum)
+register(
+    "embedding_sum(Tensor codes, Tensor tables) -> Tensor", fake=_sum_fake, cpu=_sum, cuda=_sum
+)
