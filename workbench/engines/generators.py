@@ -184,27 +184,26 @@ class TransformersGenerator:
 @contextmanager
 def _stages_of(model: Any, clock: StageClock) -> Iterator[None]:
     """Times ``generate`` from outside: backbone calls and the depth decoder's ``generate``."""
-    if not clock.enabled:
+    if not clock.watched:
         yield
         return
-    started = 0.0
-    calls = 0
+    prefilled = False
+    stage: AbstractContextManager[None] = clock("prefill")
     depth_generate = model.depth_decoder.generate
 
     def before(*_: Any) -> None:
-        nonlocal started
-        started = clock.now()
+        nonlocal stage
+        stage = clock("backbone" if prefilled else "prefill")
+        stage.__enter__()
 
     def after(*_: Any) -> None:
-        nonlocal calls
-        clock.add("prefill" if calls == 0 else "backbone", clock.now() - started)
-        calls += 1
+        nonlocal prefilled
+        stage.__exit__(None, None, None)
+        prefilled = True
 
     def timed_depth(*args: Any, **kwargs: Any) -> Any:
-        begun = clock.now()
-        result = depth_generate(*args, **kwargs)
-        clock.add("depth", clock.now() - begun)
-        return result
+        with clock("depth"):
+            return depth_generate(*args, **kwargs)
 
     hooks = [
         model.backbone_model.register_forward_pre_hook(before),
