@@ -1,0 +1,33 @@
+"""Puts back PyTorch's float32 precision settings exactly, whatever a block did to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def float32_precision_kept() -> Iterator[None]:
+    """Restores the precision of float32 products and convolutions at the end of the block.
+
+    torch keeps it twice, by older flags (``allow_tf32``, ``set_float32_matmul_precision``) and by
+    newer ones (``fp32_precision``, from torch 2.9), and refuses to read the older where the two
+    disagree. Switches therefore set the older, which keep the newer in step, and this puts back
+    both: turning an older flag off leaves ``ieee`` where ``none`` (nothing said) was.
+    """
+    import torch
+
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    newer = [
+        (module, module.fp32_precision)
+        for module in (matmul, cudnn.conv, cudnn.rnn, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+    ]
+    products = torch.get_float32_matmul_precision()
+    convolutions = cudnn.allow_tf32
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        cudnn.allow_tf32 = convolutions
+        for module, before in newer:
+            module.fp32_precision = before
