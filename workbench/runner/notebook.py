@@ -38,7 +38,7 @@ class Notebook:
 
     @property
     def name(self) -> str:
-        """What outputs are called: the file's name without suffix, and the variant if it has one."""
+        """What outputs are called: the file's name without suffix, then the variant, if any."""
         return f"{self.path.stem}-{self.variant}" if self.variant else self.path.stem
 
     def varied(self, value: Any) -> Notebook:
