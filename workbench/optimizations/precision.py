@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -17,11 +18,14 @@ def float32_precision_kept() -> Iterator[None]:
     """
     import torch
 
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    newer = [
-        (module, module.fp32_precision)
-        for module in (matmul, cudnn.conv, cudnn.rnn, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
-    ]
+    cudnn: Any = torch.backends.cudnn
+    places: tuple[Any, ...] = (
+        torch.backends.cuda.matmul,
+        cudnn.conv,
+        cudnn.rnn,
+        torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
+    )
+    newer = [place.fp32_precision for place in places]
     products = torch.get_float32_matmul_precision()
     convolutions = cudnn.allow_tf32
     try:
@@ -29,5 +33,5 @@ def float32_precision_kept() -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(products)
         cudnn.allow_tf32 = convolutions
-        for module, before in newer:
-            module.fp32_precision = before
+        for place, before in zip(places, newer, strict=True):
+            place.fp32_precision = before
