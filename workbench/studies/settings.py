@@ -1,22 +1,23 @@
 """What an ablation is to measure: typed, checked, and written as a file.
 
-    engine: csm-nano
-    design: ladder
-    optimizations: [inference_mode, frame_step, fused_projections, torch_compile]
-    trials: 60
+engine: csm-nano
+design: ladder
+optimizations: [inference_mode, frame_step, fused_projections, torch_compile]
+trials: 60
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workbench.errors import InputError
 
 Design = Literal["one-at-a-time", "ladder", "leave-one-out"]
-ALL = "all"
+ALL: Final = "all"
 
 # In the nano voices' domain, of two lengths, so that no arm is tuned to one.
 DEFAULT_TEXTS = ("good morning sarah", "the red house is near the river")
@@ -42,15 +43,21 @@ class AblationSettings(BaseModel):
     design: Design = "one-at-a-time"
     optimizations: tuple[str, ...] | Literal["all"] = ALL
     base: tuple[str, ...] = ()
-    texts: tuple[str, ...] = Field(DEFAULT_TEXTS, min_length=1)
-    max_frames: int | None = Field(None, ge=1)
-    threads: int | None = Field(None, ge=1)
-    trials: int = Field(40, ge=2)
-    starts: int | None = Field(None, ge=1)
-    seconds: float | None = Field(None, gt=0)
-    threshold: float = Field(0.01, ge=0, lt=1)
+    texts: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_TEXTS
+    max_frames: Annotated[int | None, Field(ge=1)] = None
+    threads: Annotated[int | None, Field(ge=1)] = None
+    trials: Annotated[int, Field(ge=2)] = 40
+    starts: Annotated[int | None, Field(ge=2)] = None
+    seconds: Annotated[float | None, Field(gt=0)] = None
+    threshold: Annotated[float, Field(ge=0, lt=1)] = 0.01
     seed: int = 0
-    sentences: int = Field(10, ge=0)
+    sentences: Annotated[int, Field(ge=0)] = 10
+
+    @property
+    def slug(self) -> str:
+        """A folder's name that is the same for the same settings only."""
+        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return f"{self.design}-{digest[:8]}"
 
     def load(self, switches: tuple[str, ...]) -> dict[str, Any]:
         """What ``workbench.load`` gets for an arm with these ``switches``."""
@@ -67,7 +74,7 @@ def read_settings(path: Path | str) -> AblationSettings:
 
     Raises InputError that names the file, the field and what is wrong with it.
     """
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     path = Path(path)
     try:
