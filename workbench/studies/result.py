@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from workbench.audio import Audio
 from workbench.errors import InputError
 from workbench.hardware.fingerprint import label
+from workbench.measure.arm import unit_of
 from workbench.measure.statistics import Interval, Ratio
 from workbench.measure.study import CONTROL, Study
 from workbench.measure.verdict import Judgement, Verdict
@@ -199,6 +200,41 @@ class Ablation:
             "finding": self.finding,
             "out": str(self.folder),
         }
+
+    @property
+    def answered(self) -> bool:
+        """Whether every switch has a verdict, or a reason why there is none."""
+        return all(row.verdict is not None or row.reason for row in self.rows)
+
+    def answer(self, name: str) -> str:
+        """What was learned of one switch, in words."""
+        row = self.row(name)
+        if row.verdict is None:
+            return f"{row.name} can't be measured here: {row.reason}."
+        reason = f" ({row.reason})" if row.reason else ""
+        if row.ratio is None:
+            return f"{row.name}: {row.verdict}{reason}."
+        kept = {True: "its promise holds", False: "its promise is BROKEN", None: "not decided"}
+        sound = f" Sound: {row.sound_words}" + (
+            f"; {kept[row.kept]} ({self.contract(row)})." if row.sound else "."
+        )
+        return (
+            f"{row.name}: {row.verdict}{reason}, {row.ratio} by {row.metric} against "
+            f"{row.against}.{sound}"
+        )
+
+    def contract(self, row: Row) -> str:
+        """The promise that a row's switch is held to, in words."""
+        return str(switch(row.name.partition("=")[0]).contract)
+
+    def samples(self) -> Iterator[tuple[str, list[float], str]]:
+        """Raw samples for a record: "arm, metric", values, unit."""
+        for comparison in self.plan.comparisons:
+            study = self.studies.get(comparison.name)
+            for name, result in study.results.items() if study else ():
+                if result.rounds:
+                    metric = comparison.metric
+                    yield f"{name}, {metric}", list(result.of(metric)), unit_of(metric)
 
     # -- For plots and players -------------------------------------------------------------------
 
