@@ -134,6 +134,15 @@ class CsmEngine:
         """Whether frames come while later ones are still to be generated."""
         return self._generator.streams
 
+    @property
+    def networks(self) -> list[torch.nn.Module]:
+        """Backbone and depth decoder as they run, without heads and embeddings of text."""
+        if isinstance(self._generator, FrameStepGenerator):
+            ours = self._generator.networks
+            return [ours.backbone, ours.depth, ours.projector]
+        model = self.csm.model
+        return [model.backbone_model, model.depth_decoder.model]
+
     def warm_up(self) -> float:
         """Runs a short request once; returns the seconds it took."""
         started = time.perf_counter()

@@ -96,8 +96,6 @@ def load(
     )
     chosen = tuple(map(str, ordered(names)))
     with failures_named(checkpoint.name, chosen):
-        if options.quantization is not None:
-            quantize(csm.model, options.quantization)
         if options.preload_weights:
             touch(csm.model)
         engine = CsmEngine(
@@ -109,6 +107,8 @@ def load(
             left_out=left_out,
             chars_per_part=_NANO_CHARS_PER_PART if small else _CHARS_PER_PART,
         )
+        if options.quantization is not None:
+            quantize(engine.networks, options.quantization)
     if options.warm_up:
         engine.warm_up()
     return engine

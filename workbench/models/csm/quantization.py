@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from torch import nn
 
 from workbench.errors import ModelError
 
-if TYPE_CHECKING:
-    from transformers import CsmForConditionalGeneration
-
 Kind = Literal["int8", "int8_dynamic"]
 
 
-def quantize(model: CsmForConditionalGeneration, kind: Kind) -> int:
-    """Quantizes the linear layers of backbone and depth decoder in place; returns their number.
+def quantize(networks: Iterable[nn.Module], kind: Kind) -> int:
+    """Quantizes all linear layers of ``networks`` in place; returns their number.
 
-    ``int8`` rounds weights, one scale a row; ``int8_dynamic`` also rounds inputs as they come. The
-    first codebook's head, the depth decoder's heads (one ``[K-1, H, V]`` tensor, not layers) and
-    the codec stay as they are. Raises ModelError where torchao is missing.
+    ``int8`` rounds weights, one scale a row; ``int8_dynamic`` also rounds inputs as they come.
+    Projections that are to be fused must be by now. Raises ModelError where torchao is missing.
     """
     try:
         from torchao.quantization import (
@@ -32,8 +29,7 @@ def quantize(model: CsmForConditionalGeneration, kind: Kind) -> int:
             f"{kind} needs torchao: {problem}", "pip install 'workbench[int8]'"
         ) from problem
     make: Any = Int8WeightOnlyConfig if kind == "int8" else Int8DynamicActivationInt8WeightConfig
-    networks: tuple[Any, ...] = (model.backbone_model, model.depth_decoder.model)
-    for network in networks:
-        # torchao would otherwise set inductor's options and float32 precision for the process.
-        quantize_(network, make(set_inductor_config=False))
-    return sum(isinstance(part, nn.Linear) for network in networks for part in network.modules())
+    together = nn.ModuleList(networks)
+    # torchao would otherwise set inductor's options and float32 precision for the process.
+    quantize_(together, make(set_inductor_config=False))
+    return sum(isinstance(part, nn.Linear) for part in together.modules())

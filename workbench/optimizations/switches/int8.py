@@ -33,6 +33,5 @@ SWITCH = Switch(
     change=_on,
     supported=_supported,
     requires=("torch_compile",),
-    # Joined projections are a concatenation, which torchao's weights don't have.
-    conflicts=("fused_projections", "autocast", "int8_dynamic"),
+    conflicts=("autocast", "int8_dynamic"),
 )
