@@ -55,7 +55,7 @@ def _distance(
     reference: np.ndarray, other: np.ndarray, size: int, window: int, hop: int
 ) -> tuple[float, float]:
     wanted, found = (_magnitudes(samples, size, window, hop) for samples in (reference, other))
-    convergence = np.linalg.norm(wanted - found) / np.linalg.norm(wanted)
+    convergence = np.sqrt(np.square(wanted - found).sum() / np.square(wanted).sum())
     return float(convergence), float(np.abs(np.log(wanted) - np.log(found)).mean())
 
 
