@@ -33,8 +33,8 @@ def finding(
     share = (most.time_ms or 0.0) / sum(row.time_ms or 0.0 for row in stages)
     nothing = "no kernel runs on the GPU" if on_gpu else "no operator runs, only Python"
     words = (
-        f"The {stage_words(most.stage)} takes {share:.0%} of the time; "
-        f"in {idle_share:.0%} of the profiled time {nothing}"
+        f"The {stage_words(most.stage)} takes {percent(share)} of the time; "
+        f"in {percent(idle_share)} of the profiled time {nothing}"
     )
     if limit_share is not None:
         words += f"; the frames reach {percent(limit_share)} of the roofline"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from workbench.profiling.roofline import FrameLimit
 from workbench.profiling.trace import Gap, Trace, total_us
 
 if TYPE_CHECKING:
+    from workbench.engines.speech import Speech
     from workbench.hardware.ceilings import Ceilings
 
 FORMAT = 1  # of the JSON
@@ -240,27 +241,13 @@ def profile(
     """
     from workbench.profiling.capture import TRACE_SUFFIX, capture
 
-    for setting, value, least in (
-        ("frames", frames, 2),
-        ("runs", runs, 1),
-        ("warm_up", warm_up, 0),
-    ):
+    least = {"frames": (frames, 2), "runs": (runs, 1), "warm_up": (warm_up, 0)}
+    for setting, (value, floor) in least.items():
         if value < floor:
             raise InputError(f"{setting} of {value}", f"use at least {floor}")
     out = Path(out)
 
-    def request(time_stages: bool = False) -> Any:
-        stream = engine.stream(
-            text,
-            voice=next(iter(engine.voices)) if voice is None else voice,
-            seed=seed,
-            max_frames=frames,
-            time_stages=time_stages,
-        )
-        for _ in stream:
-            pass
-        return stream.speech
-
+    request = request_of(engine, text, frames, voice=voice, seed=seed)
     for _ in range(warm_up):
         request()
     times_ms = tuple(_timed_ms(request) for _ in range(runs))
@@ -295,6 +282,24 @@ def profile(
     return found
 
 
+def request_of(
+    engine: Any, text: str, frames: int, *, voice: int | None = None, seed: int = 0
+) -> Callable[..., Speech]:
+    """A function that speaks ``text`` once, the same each time; it takes ``time_stages``."""
+    spoken_by = next(iter(engine.voices)) if voice is None else voice
+
+    def request(time_stages: bool = False) -> Speech:
+        stream = engine.stream(
+            text, voice=spoken_by, seed=seed, max_frames=frames, time_stages=time_stages
+        )
+        for _ in stream:
+            pass
+        speech: Speech = stream.speech
+        return speech
+
+    return request
+
+
 def _timed_ms(request: Any) -> float:
     started = time.perf_counter()
     request()
@@ -317,8 +322,6 @@ def _limit(engine: Any, ceilings: Ceilings | None) -> FrameLimit | None:
 
 
 def _advised(found: Profile, engine: Any) -> Profile:
-    from dataclasses import replace
-
     advice = findings.suggestions(
         engine, found.by_stage(), found.counts, found.idle, found.limit_share, found.trace.on_gpu
     )
