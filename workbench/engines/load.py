@@ -73,7 +73,7 @@ def load(
         raise InputError(f"no dtype called {dtype!r}", f"use {', '.join(DTYPES)}")
     if threads is not None and threads < 1:
         raise InputError(f"{threads} threads", "use at least one")
-    target = _device(device)
+    target = device_called(device)
     random = weights == "random"
     checkpoint = find(name, random=random, revision=revision)
     settings = checkpoint.read_json_or_empty("config.json")
@@ -176,7 +176,8 @@ def _adjusted(
     return replace(options, threads=threads)
 
 
-def _device(name: str | None) -> torch.device:
+def device_called(name: str | None) -> torch.device:
+    """The device ``name``, or CUDA where there is one; InputError where it can't be had."""
     import torch
 
     if name is None:

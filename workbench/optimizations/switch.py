@@ -98,6 +98,7 @@ class Switch:
     requires: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
     part_of: str | None = None
+    where: str = "everywhere"
     workload: Workload = "speech"
     metric: str = "frame_ms"
 

@@ -34,5 +34,6 @@ SWITCH = Switch(
     contract=lossy(0.02),
     change=_on,
     supported=_supported,
+    where="CPU, CUDA 6.0+",
     conflicts=("hybrid_precision", "bf16", "fp16", "int8", "int8_dynamic"),
 )

@@ -32,5 +32,6 @@ SWITCH = Switch(
     contract=lossy(0.03),
     change=_on,
     supported=_supported,
+    where="CPU, CUDA 8.0+",
     conflicts=("autocast", "hybrid_precision", "fp16"),
 )

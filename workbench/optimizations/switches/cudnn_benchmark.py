@@ -33,4 +33,5 @@ SWITCH = Switch(
     contract=TOLERANCE,
     process=_on,
     supported=only_cuda,
+    where="CUDA",
 )

@@ -74,5 +74,6 @@ SWITCH = Switch(
     contract=TOLERANCE,
     process=_on,
     supported=_supported,
+    where="nowhere yet",
     conflicts=("sdpa_math", "sdpa_efficient", "sdpa_flash"),
 )

@@ -38,5 +38,6 @@ SWITCH = Switch(
     contract=lossy(0.03),
     change=_on,
     supported=_supported,
+    where="CUDA 6.0+, CPUs with float16 units",
     conflicts=("autocast", "hybrid_precision", "bf16"),
 )

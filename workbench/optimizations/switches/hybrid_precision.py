@@ -33,5 +33,6 @@ SWITCH = Switch(
     contract=lossy(0.02),
     change=_on,
     supported=_supported,
+    where="CPU, CUDA 6.0+",
     conflicts=("autocast", "bf16", "fp16"),
 )

@@ -32,6 +32,7 @@ SWITCH = Switch(
     contract=lossy(0.03),
     change=_on,
     supported=_supported,
+    where="with torchao",
     requires=("torch_compile",),
     conflicts=("autocast", "int8_dynamic"),
 )

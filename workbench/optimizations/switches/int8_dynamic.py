@@ -31,6 +31,7 @@ SWITCH = Switch(
     contract=lossy(0.05),
     change=_on,
     supported=_supported,
+    where="with torchao",
     requires=("torch_compile",),
     conflicts=("autocast", "int8"),
 )

@@ -26,6 +26,7 @@ SWITCH = Switch(
     contract=EXACT,
     change=_on,
     supported=only_cuda,
+    where="CUDA",
     workload="first_call",
     metric="first_call_ms",
 )

@@ -29,5 +29,6 @@ SWITCH = Switch(
     contract=TOLERANCE,
     process=_on,
     supported=only_cuda,
+    where="CUDA",
     conflicts=("sdpa_math", "sdpa_flash", "flash_attention"),
 )

@@ -39,5 +39,6 @@ SWITCH = Switch(
     contract=TOLERANCE,
     process=_on,
     supported=_supported,
+    where="CPU",
     conflicts=("sdpa_math", "sdpa_efficient", "flash_attention"),
 )

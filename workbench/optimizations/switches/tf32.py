@@ -43,4 +43,5 @@ SWITCH = Switch(
     contract=lossy(0.02),
     process=_on,
     supported=_supported,
+    where="CUDA 8.0+",
 )
