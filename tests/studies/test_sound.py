@@ -19,8 +19,10 @@ from workbench.optimizations.switch import (
     Promise,
     lossy,
 )
+from workbench.quality.wer import WerIncrease
 from workbench.studies.listening import Clips
-from workbench.studies.sound import SoundCheck, Transcripts, check_sound, combined, pair
+from workbench.studies.promises import would_tell
+from workbench.studies.sound import SoundCheck, Transcripts, check_sound, combined, held_out, pair
 
 TEXTS = texts()
 
@@ -125,6 +127,15 @@ def test_tolerance_notices_other_samples_at_equal_codes(kind):
     assert "0.002" in found.why
 
 
+def test_tolerance_notices_a_broken_sampler():
+    def shuffled(clip):
+        return other_draw(clip, said=" ".join(reversed(clip.text.split())))
+
+    found = check(TOLERANCE, lambda clip, i: shuffled(clip))
+    assert found.kept is False
+    assert found.why.startswith("sampled clips: word error rate +")
+
+
 # -- The words ---------------------------------------------------------------------------------
 
 
@@ -158,6 +169,15 @@ def test_a_few_wrong_words_are_not_shown_either_way():
     assert found.why.endswith("sentences would tell")
     needed = int(found.why.split("about ")[1].split()[0])
     assert 20 < needed < 100
+
+
+def test_a_rise_at_the_limit_itself_can_never_be_told():
+    near = WerIncrease(0.0201, (-0.01, 0.05), 160, 20)
+    assert (
+        would_tell(near, 0.02) == "the rise is too near to it for any number of sentences to tell"
+    )
+    far = WerIncrease(0.0, (-0.04, 0.04), 160, 20)
+    assert would_tell(far, 0.02) == "about 80 sentences would tell"
 
 
 def test_a_larger_rise_is_allowed_where_the_contract_says_so():
@@ -306,3 +326,28 @@ def test_the_pair_to_listen_to_is_one_that_differs():
     assert np.abs(made.before.samples - made.after.samples).max() > 0
     same = pair(clips(), clips("b"))
     assert (same.text, same.seed) == (TEXTS[0], 0)
+
+
+# -- The real voice and the real recognizer ----------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_recognizer_finds_a_real_voice_cut_into_pieces():
+    import workbench
+
+    engine = workbench.load("csm-nano", threads=1)
+    texts = held_out(5)
+    spoken = tuple(engine.synthesize(text, seed=i) for i, text in enumerate(texts))
+
+    def in_pieces(clip):
+        pieces = np.split(clip.samples, range(4_800, len(clip), 4_800))  # 0.2 s
+        return replace(clip, samples=np.concatenate(pieces[::-1]), codes=clip.codes[:, ::-1])
+
+    voice = Clips("voice", spoken, spoken)
+    pieces = Clips("pieces", spoken, tuple(map(in_pieces, spoken)))
+    found = check_sound(voice, pieces, lossy(0.05))
+    assert found.facts.words.wer_before.value < 0.2
+    assert found.kept is False
+    assert "word error rate" in found.why
+    assert found.facts.sampled.log_mel_db > 3
+    assert abs(found.facts.after.loudness_lufs - found.facts.before.loudness_lufs) < 1
