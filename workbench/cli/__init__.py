@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench._version import __version__
-from workbench.cli import ablate, hardware, optimizations, profile, run, speak, train
+from workbench.cli import ablate, claims, hardware, optimizations, profile, run, speak, train
 from workbench.errors import WorkbenchError
 
 _INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
