@@ -63,7 +63,7 @@ def test_stock_transformers_loads_the_same_tokens(engine):
     theirs = processor.apply_chat_template(
         [{"role": "1", "content": content}], tokenize=True, return_dict=True
     )
-    ours = token_ids(engine.csm, [Segment("Good morning, how are you?", 1)])
+    ours = token_ids(engine.csm, [Segment("Good morning, how are you?", 1)]).tolist()
     assert np.asarray(theirs["input_ids"]).reshape(-1).tolist() == ours
 
 

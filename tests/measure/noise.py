@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from workbench.measure.verdict import Pairs
+
 SPREAD = 0.02
 
 
@@ -24,6 +26,16 @@ def drift(rounds: int) -> np.ndarray:
 
 
 KINDS = ("normal", "outliers", "bimodal", "skewed", "drift")
+
+
+def started_pair_ms(kind, parts, rng, factor=1.0, process_spread=0.0):
+    """As ``pair_ms``, in processes that differ by ``process_spread`` for as long as they live."""
+    rounds = parts[-1].stop
+    pairs = np.stack(pair_ms(kind, rounds, rng, factor))
+    for part in parts:
+        pairs[:, part.start : part.stop] *= np.exp(process_spread * rng.standard_normal((2, 1)))
+    starts = [number for number, part in enumerate(parts) for _ in part]
+    return Pairs(*pairs.tolist(), starts)
 
 
 def pair_ms(kind: str, rounds: int, rng: np.random.Generator, factor: float = 1.0):

@@ -29,22 +29,24 @@ def made(factors=None, *, rounds=60, seed=0, scale=1.0, failed=(), others_s=0.0,
     """A study whose arms take ``factors`` times as long as a baseline of ``100 * scale`` ms."""
     factors = {"baseline": 1.0, CONTROL: 1.0, **(factors or {"fast": 0.8})}
     rng = np.random.default_rng(seed)
+    plan = Plan(trials=rounds)
     results = {}
     for name, factor in factors.items():
         count = 2 if name in failed else rounds
         times = scale * times_ms("normal", rounds, rng, factor)[:count]
         results[name] = ArmResult(
             Arm(name, "module:make", {"switch": name}),
-            (Start(1.5, 0.5, 1 << 20),),
+            (Start(1.5, 0.5, 1 << 20),) * len(plan.parts),
             {"weights": "abc", "device": "cpu"},
             tuple(range(count)),
+            tuple(number for number, part in enumerate(plan.parts) for _ in part)[:count],
             {"frame_ms": tuple(times), "rtf": tuple(times / 80)},
             CRASH if name in failed else None,
         )
     settings = {
         "name": "switches",
         "metric": "frame_ms",
-        "plan": Plan(trials=rounds),
+        "plan": plan,
         "limits": Limits(),
         "results": results,
         "orders": (tuple(factors),) * rounds,

@@ -81,7 +81,7 @@ def test_nothing_in_common():
         compare_studies(made(), made(metric="rtf"))
     few = compare_studies(made(rounds=5), made(rounds=5)).changes[-1].judgement
     assert few.verdict is Verdict.AMBIGUOUS
-    assert "needs 10 of each" in few.reason
+    assert "needs 10 in 2 of each" in few.reason
 
 
 def test_record_without_a_machine():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.measure.studies import MACHINE, made
-from workbench.errors import OutputError, RecordError
+from workbench.errors import InputError, OutputError, RecordError
 from workbench.measure import record as records
 from workbench.measure.study import CONTROL
 from workbench.measure.study_record import STUDY_FILE, read_arm, read_study, write_study
@@ -127,7 +127,11 @@ def _without(key):
         (STUDY_FILE, lambda r: r["parameters"]["plan"].update(odd=1), "odd"),
         (STUDY_FILE, lambda r: r["details"].update(orders=[["fast"]]), "doesn't belong"),
         (STUDY_FILE, lambda r: r["details"].update(arms=[]), "no arms"),
+        (STUDY_FILE, lambda r: r.update(schema_version=2), "schema version 2, .* reads 3"),
         ("arms/fast.record.json", _without("rounds"), "'fast' lacks 'rounds'"),
+        ("arms/fast.record.json", _without("start_of"), "'fast' lacks 'start_of'"),
+        ("arms/fast.record.json", lambda r: r["details"]["start_of"].pop(), "without the start"),
+        ("arms/fast.record.json", lambda r: r["details"]["starts"].pop(), "without the start"),
         (
             "arms/fast.record.json",
             lambda r: r["metrics"][0]["samples"].pop(),
@@ -162,3 +166,22 @@ def test_torn_record_is_refused(tmp_path):
         read_study(tmp_path)
     with pytest.raises(RecordError, match="no record at"):
         read_study(tmp_path / "nowhere")
+
+
+def test_rung_against_rung():
+    study = made({"one": 0.8, "two": 0.4})
+    assert study.judgement("two", against="one").ratio.value == pytest.approx(2, rel=0.02)
+    assert study.judgement("one", against="two").verdict is Verdict.SLOWER
+    assert study.pairs("one", against="one").baseline == study.pairs("one", against="one").other
+    assert study.judgement("two").ratio == study.judgement("two", against="baseline").ratio
+    with pytest.raises(InputError, match="no arm 'three'"):
+        study.judgement("two", against="three")
+    failed = made({"one": 0.8, "two": 0.4}, failed=["one"])
+    assert failed.judgement("two", against="one").verdict is Verdict.FAILED
+    assert failed.judgement("two").verdict is Verdict.FASTER
+
+
+def test_samples_know_their_start():
+    study = made()
+    assert [len(part) for part in study.result("fast").parts("frame_ms")] == [10] * 6
+    assert study.pairs("fast").starts[9:11] == [(0, 0), (1, 1)]

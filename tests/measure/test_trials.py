@@ -1,17 +1,22 @@
 """Studies with real, tiny workers."""
 
 import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
 from workbench.errors import InputError
-from workbench.measure import memory, trials
+from workbench.measure import memory
 from workbench.measure.arm import Arm, unit_of
+from workbench.measure.host import Host
 from workbench.measure.memory import Memory
 from workbench.measure.plan import Plan
 from workbench.measure.study import CONTROL
-from workbench.measure.trials import run_study
+from workbench.measure.study_record import read_study, write_study
+from workbench.measure.trials import StudyInterrupted, run_study
 from workbench.measure.verdict import Verdict
 from workbench.measure.watch import Limits
 
@@ -51,10 +56,13 @@ def test_arms_take_turns_in_a_recorded_random_order(plain):
 
 def test_each_arm_has_a_process_and_pairs_share_a_seed(plain):
     pids = {result.of("pid") for result in plain.results.values()}
-    assert len(pids) == 3
-    assert all(len(set(of_arm)) == 1 for of_arm in pids)
+    assert all(len(set(of_arm)) == 4 for of_arm in pids)
+    assert len(set().union(*pids)) == 12
     for result in plain.results.values():
         assert result.rounds == tuple(range(10))
+        assert result.start_of == (0, 0, 1, 1, 1, 2, 2, 3, 3, 3)
+        assert all(len(set(part)) == 1 for part in result.parts("pid"))
+        assert len(result.starts) == 4
         assert result.of("seed") == tuple(float(7 + n) for n in range(10))
         assert result.starts[0].warm_up_s == 0.25  # apart, never among the samples
         assert result.starts[0].resident_bytes > 1_000_000
@@ -131,7 +139,8 @@ def test_a_baseline_that_can_t_be_loaded_is_not_waited_for():
     found = study(arm("good"), baseline=arm("baseline", how="load"))
     assert "no weights here" in found.failed
     assert found.stopped == "the baseline failed"
-    assert found.results["good"].starts == ()
+    assert len(found.results["good"].starts) <= 1
+    assert found.results["good"].rounds == ()
 
 
 def test_a_metric_that_no_trial_gives():
@@ -143,32 +152,35 @@ def test_a_metric_that_no_trial_gives():
 
 def test_blocks_where_memory_is_short(monkeypatch):
     monkeypatch.setattr(memory, "free", lambda: Memory(1_000_000))
-    found = study(arm("double", 2.0), trials=4, block=2)
+    found = study(arm("double", 2.0), trials=4, starts=2)
     assert found.layout == "blocked"
     assert "don't fit into the free" in found.layout_reason
     assert found.results["double"].rounds == (0, 1, 2, 3)
-    assert len(set(found.results["double"].of("pid"))) == 2  # a start for each block
-    assert len(found.results["double"].starts) == 2
+    assert len(set(found.results["double"].of("pid"))) == 2
+    assert [len(result.starts) for result in found.results.values()] == [2, 2, 2]
+    assert found.results["double"].start_of == (0, 0, 1, 1)
     assert [(span.first, span.last) for span in found.spans] == [(0, 1)] * 3 + [(2, 3)] * 3
 
 
 def test_a_block_that_fails_ends_its_arm():
-    found = study(arm("bad", how="die"), layout="blocked", block=2)
+    found = study(arm("bad", how="die"), layout="blocked", starts=2)
     assert found.layout_reason == "asked for"
     assert found.results["bad"].rounds == (0, 1)
     assert found.results[CONTROL].rounds == (0, 1, 2, 3)
 
 
 def test_arms_with_a_verdict_rest():
-    found = study(arm("thrice", 3.0), trials=80)
-    assert found.plan.looks == (20, 40, 80)
-    assert found.stopped == "every arm had its verdict after 20 rounds"
+    found = study(arm("thrice", 3.0), trials=24, starts=8)
+    assert found.stopped == "every arm had its verdict after 12 rounds"
     assert found.results["thrice"].rested
-    assert len(found.orders) == 20
+    assert len(found.orders) == 12
+    ratio = found.judgement("thrice").ratio
+    assert ratio.confidence == pytest.approx(0.995)
+    assert found.judgement("thrice", against=CONTROL).ratio.confidence == ratio.confidence
 
 
 def test_the_time_is_a_budget():
-    found = study(trials=10_000, seconds=0.5)
+    found = study(trials=10_000, starts=2, seconds=0.5)
     assert found.stopped == "the time of 0.5 s was spent"
     assert 2 <= len(found.orders) < 1_000
 
@@ -179,19 +191,101 @@ def test_nothing_is_left_running(plain):
             os.kill(int(result.of("pid")[0]), 0)
 
 
-def test_an_interrupt_ends_the_workers(monkeypatch):
+@pytest.mark.parametrize("layout", ["interleaved", "blocked"])
+def test_an_interrupt_keeps_the_samples_and_ends_the_workers(monkeypatch, tmp_path, layout):
     pids = []
 
-    def stop(self):
-        pids.extend(host.worker.pid for host in self.hosts)
-        raise KeyboardInterrupt
+    def stop(words):
+        if "round 4" in words:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(trials._Run, "_rounds", stop)
-    with pytest.raises(KeyboardInterrupt):
-        study()
+    opened = Host.open
+
+    def noted(host):
+        opened(host)
+        pids.append(host.worker.pid)
+
+    monkeypatch.setattr(Host, "open", noted)
+    plan = Plan(trials=6, starts=3, layout=layout)
+    with pytest.raises(KeyboardInterrupt, match="interrupted") as caught:
+        run_study(
+            "x", arm("a"), [arm("b")], metric="told_ms", plan=plan, limits=CALM, progress=stop
+        )
+    found = caught.value.study
+    assert found.stopped == "interrupted"
+    assert {result.rounds for result in found.results.values()} == {(0, 1, 2, 3)}
+    assert len(pids) == 6
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+    write_study(tmp_path, found)
+    assert read_study(tmp_path).results == found.results
+
+
+def test_an_interrupt_before_any_trial():
+    def stop(words):
+        raise KeyboardInterrupt
+
+    with pytest.raises(StudyInterrupted) as caught:
+        run_study("x", arm("a"), metric="told_ms", limits=CALM, progress=stop)
+    assert caught.value.study.results["a"].rounds == ()
+
+
+def test_ctrl_c_in_the_middle_of_a_trial():
+    """A real signal while a worker is at work: it ends at once, not after its trial."""
+    script = (
+        "from workbench.measure.arm import Arm\n"
+        "from workbench.measure.plan import Plan\n"
+        "from workbench.measure.trials import StudyInterrupted, run_study\n"
+        "arm = Arm('a', 'tests.measure.arms:Spinner', {'how': 'hang', 'at': 1})\n"
+        "try:\n"
+        "    run_study('x', arm, metric='told_ms', plan=Plan(trials=9, starts=2),\n"
+        "              progress=lambda words: print(words, flush=True))\n"
+        "except StudyInterrupted as stop:\n"
+        "    print(stop.study.stopped, *stop.study.baseline.rounds)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    for line in process.stdout:
+        if line.startswith("round 1 "):
+            break
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=30)  # the trial would hang for 60 s
+    assert said.split() == ["interrupted", "0"]
+    assert process.returncode == 0
+
+
+def test_each_start_can_be_written(tmp_path):
+    seen = []
+
+    def checkpoint(so_far):
+        write_study(tmp_path, so_far)
+        seen.append(len(read_study(tmp_path).baseline.rounds))
+
+    run_study(
+        "x", arm("a"), metric="told_ms", plan=Plan(trials=6, starts=3), limits=CALM,
+        checkpoint=checkpoint,
+    )  # fmt: skip
+    assert seen == [2, 4]
+
+
+def test_memory_that_is_short_only_later_turns_to_blocks(monkeypatch):
+    room = iter([Memory(1 << 40)] * 3 + [Memory(1_000_000)] * 99)
+    monkeypatch.setattr(memory, "free", lambda: next(room))
+    found = study(trials=6, starts=3)
+    assert found.layout == "blocked"
+    for result in found.results.values():
+        assert result.rounds == (0, 1, 2, 3, 4, 5)
+        assert result.start_of == (0, 0, 1, 1, 2, 2)
+        assert len(result.starts) == 3
+
+
+def test_an_arm_that_changes_between_its_processes_fails():
+    changing = Arm("changing", "tests.measure.arms:Changing")
+    error = study(changing).results["changing"].error
+    assert "a later process of 'changing' ran something else" in error.message
 
 
 def test_arms_are_checked():

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import nbformat
 
+from workbench.measure.record import SCHEMA_VERSION
+
 PARAMETERS = (
     "engine: str = 'csm-nano'  # which engine\nrepeats: int = 3\nscale: float | None = None"
 )
@@ -37,7 +39,7 @@ def record(**changes) -> dict:
         "source_sha256": None,
         "error": None,
         "details": {},
-        "schema_version": 2,
+        "schema_version": SCHEMA_VERSION,
     } | changes
 
 

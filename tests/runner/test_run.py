@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.runner.notebooks import concluding, read_record, write
+from workbench.errors import InputError
 from workbench.measure import record as records
 from workbench.runner import run
 
@@ -284,3 +285,29 @@ sys.exit(run([str(path) for path in sorted(folder.glob("*.ipynb"))], out=folder 
         "index.html", "10_ok.html", "10_ok.ipynb", "10_ok.record.json",
     }  # fmt: skip
     assert "Not run: 20_endless, 30_never." in (out / "index.html").read_text()
+
+
+def test_a_sweep_makes_a_page_for_each_value(tmp_path):
+    swept = write(tmp_path, "20_swept", concluding())
+    result = run([swept], out=tmp_path / "out", sweep=("repeats", ["1", "2"]))
+    assert [one.name for one in result.notebooks] == ["20_swept-1", "20_swept-2"]
+    assert result.exit_code == 0
+    for one, value in zip(result.notebooks, (1, 2), strict=True):
+        record = records.read(one.record_path)
+        assert record.parameters["repeats"] == value
+        assert record.title == f"The 20_swept notebook: {value}"
+        assert one.page_path.is_file()
+    again = run([swept], out=tmp_path / "out", resume=True, sweep=("repeats", ["1", "2", "3"]))
+    assert [one.skipped for one in again.notebooks] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "named"),
+    [(("none", ["1"]), "none"), (("repeats", []), "repeats"), (("repeats", ["x"]), "repeats"),
+     (("repeats", ["1", "1"]), "repeats")],
+)  # fmt: skip
+def test_a_wrong_sweep_is_refused_before_anything_runs(tmp_path, sweep, named):
+    swept = write(tmp_path, "20_swept", concluding())
+    with pytest.raises(InputError, match=named):
+        run([swept], out=tmp_path / "out", sweep=sweep)
+    assert not (tmp_path / "out").exists()

@@ -18,6 +18,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "  workbench run                              # the tour, on csm-nano\n"
         "  workbench run 10 30 -p trials 20           # by number, with a parameter\n"
         "  workbench run -p engine csm-1b             # the same on CSM-1B\n"
+        "  workbench run 20 --sweep optimization bf16,torch_compile   # one page each\n"
         "  workbench run --all --out outputs/night --resume\n",
     )
     command.add_argument(
@@ -32,6 +33,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         default=[],
         metavar=("NAME", "VALUE"),
         help="a notebook parameter; refused before anything runs if no notebook knows it",
+    )
+    command.add_argument(
+        "--sweep",
+        nargs=2,
+        metavar=("NAME", "A,B"),
+        help="run once for each value of a parameter, with a page of its own",
     )
     command.add_argument("--smoke", action="store_true", help="tiny parameters, to see it work")
     command.add_argument(
@@ -53,6 +60,10 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"the parameter {name!r} is given twice", "give it once")
+    sweep = None
+    if options.sweep:
+        name, values = options.sweep
+        sweep = (name, [value.strip() for value in values.split(",") if value.strip()])
     result = run(
         options.notebooks or None,
         parameters=dict(options.parameters),
@@ -61,6 +72,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         resume=options.resume,
         all=options.all,
         timeout_s=options.timeout_s,
+        sweep=sweep,
     )
     summary = {
         "index": str(result.index_path),

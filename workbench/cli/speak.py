@@ -32,6 +32,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         epilog="examples:\n"
         '  workbench speak "good morning" --voice 1 --out a.wav\n'
         '  workbench speak "good morning" --implementation transformers   # the baseline\n'
+        '  workbench speak "good morning" --optimizations frame_step,true_streaming,bf16\n'
         '  workbench speak "good morning" --engine csm-1b --weights random   # timing only\n'
         '  echo "good morning" | workbench speak -\n',
     )
@@ -50,6 +51,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--implementation",
         choices=("frame", "transformers"),
         help="our frame step (default), or transformers' generate, which can't stream",
+    )
+    command.add_argument(
+        "--optimizations",
+        help="exactly these switches, separated by commas (none: transformers' generate), or one "
+        "preset (default: the preset default); `workbench optimizations` lists them",
     )
     command.add_argument(
         "--weights",
@@ -80,7 +86,10 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         implementation=options.implementation,
         device=options.device,
         dtype=options.dtype,
+        optimizations=_optimizations(options.optimizations),
     )
+    for name, reason in engine.left_out.items():
+        print(f"left out {name}: {reason}", file=sys.stderr)
     load_s = time.perf_counter() - started
     warm_up_s = engine.warm_up()
     ready_s = load_s + warm_up_s
@@ -104,10 +113,20 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     speech.write(out)
     summary = {**_summary(speech), "engine": engine.name, "device": engine.device.type}
     summary["threads"] = engine.threads
+    summary |= {"optimizations": list(engine.optimizations), "left_out": engine.left_out}
     summary |= {"load_s": load_s, "warm_up_s": warm_up_s, "out": str(out)}
     if not options.json:
         _describe(speech, engine.voices[speech.voice], out)
     return summary, 0
+
+
+def _optimizations(text: str | None) -> list[str] | str | None:
+    """A preset's name, or a list of switches; ``none`` is the empty list."""
+    from workbench.optimizations import PRESETS
+
+    if text is None or text in PRESETS:
+        return text
+    return [] if text == "none" else [name for name in text.split(",") if name.strip()]
 
 
 def require_writable_sound_file(path: Path) -> None:

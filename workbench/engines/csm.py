@@ -12,19 +12,22 @@ import numpy as np
 import torch
 
 from workbench.audio import Audio
+from workbench.engines.batches import buckets, free_bytes, largest_batch, row_bytes
+from workbench.engines.conditions import failures_named, gradients_off, speaking
 from workbench.engines.generators import (
     CodeGenerator,
     FrameStepGenerator,
     TransformersGenerator,
-    gradients_off,
 )
 from workbench.engines.request import Request, RequestReader
 from workbench.engines.speech import Chunk, Ended, Reference, Speech, Streaming
+from workbench.engines.tokens import TextTokens
+from workbench.engines.transfer import StagedTransfer, Transfer
 from workbench.errors import InputError
 from workbench.models.csm.load import LoadedCsm
+from workbench.models.csm.prompt import Segment
 from workbench.models.mimi.streaming import MimiDecoderStream
 from workbench.optimizations.options import EngineOptions
-from workbench.optimizations.registry import applied
 
 GENERATORS: Mapping[str, type[FrameStepGenerator] | type[TransformersGenerator]] = {
     "frame": FrameStepGenerator,
@@ -102,7 +105,9 @@ class CsmEngine:
         self.frame_samples = round(self.rate_hz / self.codec.config.frame_rate)
         self.threads = options.threads or torch.get_num_threads()
         self._chars_per_part = chars_per_part
-        self._requests = RequestReader(csm, name, chars_per_part)
+        self._transfer = (StagedTransfer if options.pinned_memory else Transfer)(self.device)
+        self._tokens = TextTokens(csm, self._transfer, batched=options.batched_text)
+        self._requests = RequestReader(csm, name, chars_per_part, self._tokens, self._transfer)
         self._generator: CodeGenerator = GENERATORS[options.generator](csm, options)
         self._decoder: MimiDecoderStream | None = None
         self._busy = threading.Lock()
@@ -129,6 +134,15 @@ class CsmEngine:
         """Whether frames come while later ones are still to be generated."""
         return self._generator.streams
 
+    @property
+    def networks(self) -> list[torch.nn.Module]:
+        """Backbone and depth decoder as they run, without heads and embeddings of text."""
+        if isinstance(self._generator, FrameStepGenerator):
+            ours = self._generator.networks
+            return [ours.backbone, ours.depth, ours.projector]
+        model = self.csm.model
+        return [model.backbone_model, model.depth_decoder.model]
+
     def warm_up(self) -> float:
         """Runs a short request once; returns the seconds it took."""
         started = time.perf_counter()
@@ -136,6 +150,13 @@ class CsmEngine:
         for _ in self.stream("warm up", voice=voice, seed=0, max_frames=2):
             pass
         return time.perf_counter() - started
+
+    def tokenize(self, texts: Sequence[str], *, voice: int = 0) -> list[torch.Tensor]:
+        """Token ids ``[N]`` int64 of each text on the device, as a prompt has them.
+
+        One by one, or all in one call and one copy with the switch ``batched_text``.
+        """
+        return self._tokens([(voice, text) for text in texts])
 
     def synthesize(
         self,
@@ -149,8 +170,8 @@ class CsmEngine:
         time_stages: bool = False,
     ) -> Speech:
         """Speaks ``text``; all codes first, then all sound. See ``Synthesizer.synthesize``."""
-        request = self._requests.read(
-            text,
+        (request,) = self._requests.read(
+            [text],
             voice=voice,
             context=context,
             seed=seed,
@@ -158,6 +179,9 @@ class CsmEngine:
             max_frames=max_frames,
             time_stages=time_stages,
         )
+        return self._whole(request)
+
+    def _whole(self, request: Request) -> Speech:
         stream = CsmStream(self._pseudo(request, whole=True))
         for _ in stream:
             pass
@@ -190,8 +214,8 @@ class CsmEngine:
                 f"the implementation {self.implementation!r} gives its frames only at the end",
                 "use streaming='pseudo', or load with implementation='frame'",
             )
-        request = self._requests.read(
-            text,
+        (request,) = self._requests.read(
+            [text],
             voice=voice,
             context=context,
             seed=seed,
@@ -212,50 +236,63 @@ class CsmEngine:
         temperature: float | None = None,
         max_frames: int | None = None,
     ) -> list[Speech]:
-        """Speaks several texts in one batch; all are ready at the end of it.
+        """Speaks several texts: one after another, or in batches with the switch ``batching``.
 
-        Each part of a long text is a row of its own, and ``max_frames`` holds for each.
+        In batches each part of a long text is a row of its own, ``max_frames`` holds for each, and
+        all are ready at the end. See ``workbench.engines.batches`` for what goes together.
         """
         if not texts:
             raise InputError("an empty list of texts", "pass at least one text")
         started = time.perf_counter()
-        requests = [
-            self._requests.read(
-                text, voice=voice, seed=seed, temperature=temperature, max_frames=max_frames
-            )
-            for text in texts
-        ]
+        requests = self._requests.read(
+            texts, voice=voice, seed=seed, temperature=temperature, max_frames=max_frames
+        )
+        if not self.options.batching:
+            return [self._whole(request) for request in requests]
         rows = [(request, part) for request in requests for part in request.parts]
-        limits = [self._requests.frame_limit(request, part) for request, part in rows]
-        first = requests[0]
         with self._alone():
-            frames = self._generator.frames(
-                [request.prompt(part) for request, part in rows],
-                first.sampling,
-                first.seed,
-                max(limits),
-                first.clock,
-            )
-            codes = torch.stack(list(frames), dim=2)  # [B, K, T]
-            spoken = [self._cut(row, limit) for row, limit in zip(codes, limits, strict=True)]
-            sounds = [self._decoded(row) for row, _ in spoken]
+            spoken = self._rows(rows)
         elapsed_ms = (time.perf_counter() - started) * 1000
         results = []
         for request in requests:
-            mine = range(len(request.parts))
-            by_itself = [spoken[row][1] for row in mine]
+            mine = [spoken.pop(0) for _ in request.parts]
             results.append(
                 self._speech(
-                    replace(request, seed=first.seed),
-                    np.concatenate([sounds[row] for row in mine]),
-                    torch.cat([spoken[row][0] for row in mine], dim=1),
-                    "eos" if all(by_itself) else "cap",
+                    request,
+                    np.concatenate([sound for sound, _, _ in mine]),
+                    torch.cat([codes for _, codes, _ in mine], dim=1),
+                    "eos" if all(by_itself for _, _, by_itself in mine) else "cap",
                     [elapsed_ms],
                     elapsed_ms,
                 )
             )
-            del spoken[: len(mine)], sounds[: len(mine)]
         return results
+
+    def largest_batch(self) -> int:
+        """Rows that a batch may have now: as many as half of the free memory has caches for."""
+        return largest_batch(free_bytes(self.device), row_bytes(self.config, self.dtype))
+
+    def _rows(
+        self, rows: Sequence[tuple[Request, Segment]]
+    ) -> list[tuple[np.ndarray, torch.Tensor, bool]]:
+        """Sound, codes ``[K, T]`` and whether it ended by itself, of each row, batch by batch."""
+        limits = [self._requests.frame_limit(request, part) for request, part in rows]
+        lengths = [len(part.text) for _, part in rows]
+        first = rows[0][0]
+        spoken: dict[int, tuple[np.ndarray, torch.Tensor, bool]] = {}
+        for number, bucket in enumerate(buckets(lengths, self.largest_batch())):
+            frames = self._generator.frames(
+                [rows[row][0].prompt(rows[row][1]) for row in bucket],
+                first.sampling,
+                first.seed + number,
+                max(limits[row] for row in bucket),
+                first.clock,
+            )
+            batch = torch.stack(list(frames), dim=2)  # [B, K, T]
+            for row, made in zip(bucket, batch, strict=True):
+                codes, by_itself = self._cut(made, limits[row])
+                spoken[row] = (self._decoded(codes), codes, by_itself)
+        return [spoken[row] for row in range(len(rows))]
 
     def _true(self, request: Request) -> Generator[Chunk | Speech]:
         """Each frame decoded as it is generated, with the codec's carried state."""
@@ -273,7 +310,7 @@ class CsmEngine:
                     ended: Ended = stop.value
                     break
                 with request.clock("codec"), gradients_off(self.options):
-                    sound = decoder.frame(frame[None])[0].float().cpu().numpy()
+                    sound = self._heard(decoder.frame(frame[None])[0])
                 times_ms.append((time.perf_counter() - started) * 1000)
                 sounds.append(sound)
                 codes.append(frame)
@@ -352,7 +389,11 @@ class CsmEngine:
         if codes.shape[1] == 0:
             return np.zeros(0, dtype=np.float32)
         with gradients_off(self.options):
-            return self.codec.decode(codes[None]).audio_values[0, 0].float().cpu().numpy()
+            return self._heard(self.codec.decode(codes[None]).audio_values[0, 0])
+
+    def _heard(self, samples: torch.Tensor) -> np.ndarray:
+        """PCM on the host, float32."""
+        return self._transfer.to_host(samples.float()).numpy()
 
     def _fresh_decoder(self) -> MimiDecoderStream:
         if self._decoder is None:
@@ -368,13 +409,13 @@ class CsmEngine:
                 f"{self.name} is speaking already",
                 "finish or close its stream first, or load a second engine",
             )
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
         try:
-            with applied(*self.options.process):
+            with (
+                failures_named(self.name, self.optimizations),
+                speaking(self.options, self.threads),
+            ):
                 yield
         finally:
-            torch.set_num_threads(before)
             self._busy.release()
 
     def _speech(

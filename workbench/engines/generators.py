@@ -7,18 +7,15 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 
+from workbench.engines.conditions import networks
 from workbench.engines.stages import StageClock
 from workbench.models.csm.frame import FrameStep
 from workbench.models.csm.load import LoadedCsm
 from workbench.models.csm.prompt import Segment, token_ids
 from workbench.models.csm.sampling import Sampling
 from workbench.optimizations.options import EngineOptions
-
-
-def gradients_off(options: EngineOptions) -> AbstractContextManager[Any]:
-    """The block in which networks run: inference mode, or no-grad where that switch is off."""
-    return torch.inference_mode() if options.inference_mode else torch.no_grad()
 
 
 class CodeGenerator(Protocol):
@@ -65,8 +62,8 @@ class FrameStepGenerator:
         device = step.positions.device
         generator = torch.Generator(device).manual_seed(seed)
         ended = torch.zeros(len(prompts), dtype=torch.bool, device=device)
-        # gradients_off is entered anew after each yield: it must not leak to the consumer.
-        with gradients_off(self._options):
+        # networks is entered anew after each yield: it must not leak to the consumer.
+        with networks(self._options, device):
             with clock("text"):
                 ids = [token_ids(self._csm, prompt) for prompt in prompts]
             with clock("prefill"):
@@ -74,14 +71,14 @@ class FrameStepGenerator:
                     [self._embedded(step, p, i) for p, i in zip(prompts, ids, strict=True)]
                 )
         for index in range(max_frames):
-            with gradients_off(self._options):
+            with networks(self._options, device):
                 codes = step.frame(hidden, sampling, generator, clock)
                 ended |= step.ended(codes)
                 done = bool(ended.all())
             yield codes
             if done or index + 1 == max_frames:
                 return
-            with gradients_off(self._options), clock("backbone"):
+            with networks(self._options, device), clock("backbone"):
                 hidden = step.advance(codes)
 
     def _for_batch(self, batch_size: int) -> FrameStep:
@@ -92,11 +89,10 @@ class FrameStepGenerator:
         return self._step
 
     def _embedded(
-        self, step: FrameStep, prompt: Sequence[Segment], ids: Sequence[int]
+        self, step: FrameStep, prompt: Sequence[Segment], tokens: torch.Tensor
     ) -> torch.Tensor:
         config = self._csm.model.config
         device = step.positions.device
-        tokens = torch.tensor(ids, device=device)
         embedded = step.embed_text(tokens)
         codes = [segment.codes for segment in prompt if segment.codes is not None]
         if codes:
@@ -134,7 +130,11 @@ class TransformersGenerator:
         with clock("text"):
             inputs = self._inputs(prompts, device)
         devices = [device] if device.type == "cuda" else []
-        with gradients_off(self._options), torch.random.fork_rng(devices), _stages_of(model, clock):
+        with (
+            networks(self._options, device),
+            torch.random.fork_rng(devices),
+            _stages_of(model, clock),
+        ):
             torch.manual_seed(seed)
             codes = model.generate(**inputs, **self._settings(sampling), max_new_tokens=max_frames)
         yield from codes.unbind(dim=1)
@@ -146,10 +146,8 @@ class TransformersGenerator:
         rows = [token_ids(self._csm, prompt) for prompt in prompts]
         longest = max(map(len, rows))
         pad = config.pad_token_id
-        ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows], device=device)
-        mask = torch.tensor(
-            [[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device
-        )
+        ids = torch.stack([F.pad(row, (longest - len(row), 0), value=pad) for row in rows])
+        mask = torch.stack([F.pad(torch.ones_like(row), (longest - len(row), 0)) for row in rows])
         inputs = {"input_ids": ids, "attention_mask": mask}
         sounds = [
             [segment.samples for segment in prompt if segment.samples is not None]
@@ -158,7 +156,7 @@ class TransformersGenerator:
         if sounds[0]:
             lengths = torch.tensor([[len(sound) for sound in row] for row in sounds])
             inputs["input_values"] = torch.stack([torch.cat(row) for row in sounds])[:, None].to(
-                device
+                device, self._csm.model.codec_model.dtype
             )
             inputs["input_values_cutoffs"] = lengths.cumsum(dim=1).to(device)
         return inputs
@@ -184,27 +182,26 @@ class TransformersGenerator:
 @contextmanager
 def _stages_of(model: Any, clock: StageClock) -> Iterator[None]:
     """Times ``generate`` from outside: backbone calls and the depth decoder's ``generate``."""
-    if not clock.enabled:
+    if not clock.watched:
         yield
         return
-    started = 0.0
-    calls = 0
+    prefilled = False
+    stage: AbstractContextManager[None] = clock("prefill")
     depth_generate = model.depth_decoder.generate
 
     def before(*_: Any) -> None:
-        nonlocal started
-        started = clock.now()
+        nonlocal stage
+        stage = clock("backbone" if prefilled else "prefill")
+        stage.__enter__()
 
     def after(*_: Any) -> None:
-        nonlocal calls
-        clock.add("prefill" if calls == 0 else "backbone", clock.now() - started)
-        calls += 1
+        nonlocal prefilled
+        stage.__exit__(None, None, None)
+        prefilled = True
 
     def timed_depth(*args: Any, **kwargs: Any) -> Any:
-        begun = clock.now()
-        result = depth_generate(*args, **kwargs)
-        clock.add("depth", clock.now() - begun)
-        return result
+        with clock("depth"):
+            return depth_generate(*args, **kwargs)
 
     hooks = [
         model.backbone_model.register_forward_pre_hook(before),

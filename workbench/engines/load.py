@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from workbench.errors import InputError
-from workbench.optimizations.dtypes import DTYPES, auto_dtype, torch_dtype
+from workbench.optimizations.dtypes import DTYPES, auto_dtype, half_dtype, torch_dtype
 from workbench.optimizations.options import EngineOptions
 from workbench.optimizations.presets import DEFAULT, preset
 from workbench.optimizations.registry import ordered, resolve
@@ -56,9 +56,11 @@ def load(
     damaged.
     """
 
+    from workbench.engines.conditions import failures_named
     from workbench.engines.csm import GENERATORS, CsmEngine
     from workbench.models.checkpoint import find
-    from workbench.models.csm.load import load_csm
+    from workbench.models.csm.load import load_csm, touch
+    from workbench.models.csm.quantization import quantize
     from workbench.optimizations.site import site_of
 
     if weights not in ("auto", "random"):
@@ -71,7 +73,7 @@ def load(
         raise InputError(f"no dtype called {dtype!r}", f"use {', '.join(DTYPES)}")
     if threads is not None and threads < 1:
         raise InputError(f"{threads} threads", "use at least one")
-    target = _device(device)
+    target = device_called(device)
     random = weights == "random"
     checkpoint = find(name, random=random, revision=revision)
     settings = checkpoint.read_json_or_empty("config.json")
@@ -82,8 +84,7 @@ def load(
         names, site, EngineOptions(dtype="auto" if optimizations is None else "float32")
     )
     options = _adjusted(options, implementation, dtype, threads, optimizations)
-    if options.dtype == "auto":
-        options = replace(options, dtype=auto_dtype(site, small))
+    options = _with_types(options, site, small)
     if options.threads is None and small:
         options = replace(options, threads=1)
     csm = load_csm(
@@ -93,14 +94,40 @@ def load(
         codec_dtype=torch_dtype(options.codec_dtype),
         device=target,
     )
-    return CsmEngine(
-        csm,
-        name=checkpoint.name,
-        weights="random" if random else checkpoint.revision,
-        options=options,
-        optimizations=tuple(map(str, ordered(names))),
-        left_out=left_out,
-        chars_per_part=_NANO_CHARS_PER_PART if small else _CHARS_PER_PART,
+    chosen = tuple(map(str, ordered(names)))
+    with failures_named(checkpoint.name, chosen):
+        if options.preload_weights:
+            touch(csm.model)
+        engine = CsmEngine(
+            csm,
+            name=checkpoint.name,
+            weights="random" if random else checkpoint.revision,
+            options=options,
+            optimizations=chosen,
+            left_out=left_out,
+            chars_per_part=_NANO_CHARS_PER_PART if small else _CHARS_PER_PART,
+        )
+        if options.quantization is not None:
+            quantize(engine.networks, options.quantization)
+    if options.warm_up:
+        engine.warm_up()
+    return engine
+
+
+def _with_types(options: EngineOptions, site: Site, small: bool) -> EngineOptions:
+    """``options`` with ``auto`` and ``half`` spelled out for this site."""
+
+    def named(dtype: str) -> str:
+        if dtype == "auto":
+            return auto_dtype(site, small)
+        return half_dtype(site) if dtype == "half" else dtype
+
+    autocast = options.autocast_dtype
+    return replace(
+        options,
+        dtype=named(options.dtype),
+        codec_dtype=named(options.codec_dtype),
+        autocast_dtype=None if autocast is None else named(autocast),
     )
 
 
@@ -133,16 +160,24 @@ def _adjusted(
         if implementation == "transformers":
             options = replace(options, streaming="pseudo")
     if dtype is not None:
-        if options.dtype not in ("auto", "float32", dtype):
+        if options.dtype not in ("auto", "float32", dtype) or options.autocast_dtype:
             raise InputError(
-                f"dtype={dtype!r} beside an optimization that sets {options.dtype}",
+                f"dtype={dtype!r} beside an optimization that sets the type",
                 "leave one of them out",
             )
         options = replace(options, dtype=dtype)
-    return options if threads is None else replace(options, threads=threads)
+    if threads is None:
+        return options
+    if options.threads not in (None, threads):
+        raise InputError(
+            f"threads={threads} beside physical_threads, which are {options.threads}",
+            "leave one of them out",
+        )
+    return replace(options, threads=threads)
 
 
-def _device(name: str | None) -> torch.device:
+def device_called(name: str | None) -> torch.device:
+    """The device ``name``, or CUDA where there is one; InputError where it can't be had."""
     import torch
 
     if name is None:

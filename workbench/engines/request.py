@@ -6,14 +6,17 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 
 from workbench.engines.speech import Reference
 from workbench.engines.stages import StageClock
+from workbench.engines.tokens import TextTokens
+from workbench.engines.transfer import Transfer
 from workbench.errors import InputError
 from workbench.models.csm.load import LoadedCsm
-from workbench.models.csm.prompt import Segment, token_ids
+from workbench.models.csm.prompt import Segment, positions_of
 from workbench.models.csm.sampling import Sampling
 from workbench.text import checked, segments
 
@@ -25,14 +28,15 @@ _CAP_FRAMES_PER_CHAR = 2.5
 
 @dataclass(frozen=True)
 class Request:
-    """What to say and how. ``parts`` are the pieces of ``text`` that are spoken one by one.
+    """What to say and how. ``parts`` are the pieces of ``text`` that are spoken one by one, with
+    their tokens.
 
     ``prepared_s`` is what reading the request took, its context's encoding included: it belongs
     to the time to first audio, unlike the wait until a stream's first chunk is asked for.
     """
 
     text: str
-    parts: tuple[str, ...]
+    parts: tuple[Segment, ...]
     voice: int
     context: tuple[Segment, ...]
     seed: int
@@ -41,23 +45,27 @@ class Request:
     clock: StageClock
     prepared_s: float = 0.0
 
-    def prompt(self, part: str) -> list[Segment]:
+    def prompt(self, part: Segment) -> list[Segment]:
         """Context, then ``part``."""
-        return [*self.context, Segment(part, self.voice)]
+        return [*self.context, part]
 
 
 class RequestReader:
-    """Turns a call's arguments into a ``Request``, or refuses them with an InputError."""
+    """Turns a call's arguments into requests, or refuses them with an InputError."""
 
-    def __init__(self, csm: LoadedCsm, name: str, chars_per_part: int) -> None:
+    def __init__(
+        self, csm: LoadedCsm, name: str, chars_per_part: int, tokens: TextTokens, transfer: Transfer
+    ) -> None:
         self._csm = csm
         self._name = name
         self._chars_per_part = chars_per_part
+        self._tokens = tokens
+        self._transfer = transfer
         self._config = csm.model.config
 
     def read(
         self,
-        text: str,
+        texts: Sequence[str],
         *,
         voice: int,
         context: Sequence[Reference] = (),
@@ -65,43 +73,58 @@ class RequestReader:
         temperature: float | None,
         max_frames: int | None,
         time_stages: bool = False,
-    ) -> Request:
-        """Checks everything before any work is done; encodes the context's sound."""
+    ) -> list[Request]:
+        """A request for each text. Checks everything before any work is done; encodes the
+        context's sound and tokenizes all that is said.
+
+        Without a ``seed`` one is drawn for all.
+        """
         started = time.perf_counter()
         clock = StageClock(time_stages, self._csm.model.lm_head.weight.device)
         with clock("text"):
-            text = checked(text)
-            parts = tuple(segments(text, self._chars_per_part))
+            texts = [checked(text) for text in texts]
+            cut = [segments(text, self._chars_per_part) for text in texts]
         for speaker in (voice, *(reference.voice for reference in context)):
             self._check_voice(speaker)
         if max_frames is not None and max_frames < 1:
             raise InputError(f"max_frames of {max_frames}", "allow at least one frame (80 ms)")
         sampling = self._sampling(temperature)
-        spoken: tuple[Segment, ...] = ()
+        spoken: list[Segment] = []
         if context:
             with clock("context"):
-                spoken = tuple(self._encoded(reference) for reference in context)
-        request = Request(
-            text=text,
-            parts=parts,
-            voice=voice,
-            context=spoken,
-            seed=secrets.randbits(31) if seed is None else seed,
-            sampling=sampling,
-            max_frames=max_frames,
-            clock=clock,
-        )
-        for part in parts:  # a part that can't fit is refused now, not after the parts before it
-            self.frame_limit(request, part)
-        return replace(request, prepared_s=time.perf_counter() - started)
+                spoken = [self._encoded(reference) for reference in context]
+        with clock("text"):
+            pending = [*spoken, *(Segment(part, voice) for parts in cut for part in parts)]
+            ids = self._tokens([(one.voice, one.text) for one in pending])
+            said = iter(replace(one, ids=own) for one, own in zip(pending, ids, strict=True))
+            heard = tuple(islice(said, len(spoken)))
+        seed = secrets.randbits(31) if seed is None else seed
+        requests = [
+            Request(
+                text=text,
+                parts=tuple(islice(said, len(parts))),
+                voice=voice,
+                context=heard,
+                seed=seed,
+                sampling=sampling,
+                max_frames=max_frames,
+                clock=clock,
+            )
+            for text, parts in zip(texts, cut, strict=True)
+        ]
+        for request in requests:
+            for part in request.parts:  # one that can't fit is refused before any is spoken
+                self.frame_limit(request, part)
+        prepared_s = (time.perf_counter() - started) / len(requests)
+        return [replace(request, prepared_s=prepared_s) for request in requests]
 
-    def frame_limit(self, request: Request, part: str, made: int = 0) -> int:
+    def frame_limit(self, request: Request, part: Segment, made: int = 0) -> int:
         """Frames that ``part`` may take after ``made`` frames of the request.
 
         Raises InputError where text and context leave no room in the model's positions.
         """
         positions: int = self._config.max_position_embeddings
-        room = positions - len(token_ids(self._csm, request.prompt(part)))
+        room = positions - positions_of(request.prompt(part))
         if room < 1:
             raise InputError(
                 f"text and context leave no room in the {positions} positions of {self._name}",
@@ -109,7 +132,7 @@ class RequestReader:
             )
         if request.max_frames is not None:
             return min(request.max_frames - made, room)
-        return min(_CAP_FRAMES + int(_CAP_FRAMES_PER_CHAR * len(part)), room)
+        return min(_CAP_FRAMES + int(_CAP_FRAMES_PER_CHAR * len(part.text)), room)
 
     def _check_voice(self, voice: int) -> None:
         voices = self._csm.voices
@@ -134,7 +157,8 @@ class RequestReader:
                 "use a few seconds of speech",
             )
         with torch.inference_mode():
-            codes = codec.encode(samples[None, None].to(codec.device)).audio_codes[0]
+            sound = self._transfer.to_device(samples).to(codec.dtype)
+            codes = codec.encode(sound[None, None]).audio_codes[0]
         return Segment(
             text=checked(reference.text),
             voice=reference.voice,

@@ -18,7 +18,7 @@ from workbench.measure.speech import (
     whole,
 )
 from workbench.measure.statistics import Interval, bootstrap_interval
-from workbench.quality.spectral import max_difference, token_agreement
+from workbench.quality.agreement import max_difference, token_agreement
 
 TODAY, OURS = "generate", "frame step"
 

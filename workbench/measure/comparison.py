@@ -6,7 +6,7 @@ arm is as a baseline that both studies share; on one machine, also the times the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +17,13 @@ from workbench.errors import InputError, RecordError
 from workbench.hardware.fingerprint import label
 from workbench.measure import record as records
 from workbench.measure.plan import MIN_TRIALS, Plan
-from workbench.measure.statistics import Ratio, bootstrap_interval
+from workbench.measure.statistics import Ratio
 from workbench.measure.study import ArmResult, Study
 from workbench.measure.study_record import read_arm, read_study
-from workbench.measure.verdict import Judgement, Verdict, decide, expanded, trimmed_mean
+from workbench.measure.verdict import Judgement, Pairs, Verdict, decide, start_estimate
 
 _CONFIDENCE = 0.95
+_Group = tuple[list[Any], int]  # one logarithm for each process; trials in all
 
 
 @dataclass(frozen=True)
@@ -120,33 +121,51 @@ def _change(name: str, a: Study, b: Study, threshold: float, relative: bool) -> 
             return Change(name, by, Judgement(Verdict.DISTURBED, None, why))
     if not relative:
         return Change(name, by, _by_time(a.results[name], b.results[name], a.metric, threshold))
-    logs = [np.log(first) - np.log(second) for first, second in (a.pairs(name), b.pairs(name))]
-    return Change(name, by, _judged(logs[1], logs[0], threshold))
+    return Change(name, by, _judged(_ratios(b.pairs(name)), _ratios(a.pairs(name)), threshold))
+
+
+def _ratios(pairs: Pairs) -> _Group:
+    logs = [start_estimate(np.log(first) - np.log(second)) for first, second in pairs.groups()]
+    return logs, len(pairs)
 
 
 def _by_time(a: ArmResult, b: ArmResult, metric: str, threshold: float) -> Judgement:
-    return _judged(np.log(a.of(metric)), np.log(b.of(metric)), threshold)
+    return _judged(_times(a, metric), _times(b, metric), threshold)
 
 
-def _judged(first: np.ndarray, second: np.ndarray, threshold: float) -> Judgement:
-    """``exp(first - second)`` of logarithms that make no pairs, with its interval.
+def _times(result: ArmResult, metric: str) -> _Group:
+    logs = [start_estimate(np.log(times)) for times in result.parts(metric)]
+    return logs, len(result.rounds)
 
-    Both are resampled on their own; the errors of independent estimates add in squares, so the
-    interval's halves are added so (Zou and Donner's MOVER, 2008).
+
+def _judged(first: _Group, second: _Group, threshold: float) -> Judgement:
+    """``exp(first - second)`` with its interval, from one logarithm for each process.
+
+    The two make no pairs: Welch's interval for the difference of two means.
     """
-    if min(len(first), len(second)) < MIN_TRIALS:
-        why = f"{len(first)} and {len(second)} trials; a verdict needs {MIN_TRIALS} of each"
+    (x, trials), (y, other_trials) = first, second
+    if min(trials, other_trials) < MIN_TRIALS or min(len(x), len(y)) < 2:
+        why = (
+            f"{trials} and {other_trials} trials in {len(x)} and {len(y)} starts; "
+            f"a verdict needs {MIN_TRIALS} in 2 of each"
+        )
         return Judgement(Verdict.AMBIGUOUS, None, why)
-    x, y = (
-        bootstrap_interval(list(logs), trimmed_mean, expanded(_CONFIDENCE, len(logs)))
-        for logs in (first, second)
-    )
-    value = x.value - y.value
-    low = value - np.hypot(x.value - x.low, y.high - y.value)
-    high = value + np.hypot(x.high - x.value, y.value - y.low)
-    value, low, high = (float(np.exp(log)) for log in (value, low, high))
-    ratio = Ratio(value, low, high, min(x.n, y.n), _CONFIDENCE)
+    value, half = float(np.mean(x) - np.mean(y)), _welch_half(x, y)
+    low, value, high = (float(np.exp(log)) for log in (value - half, value, value + half))
+    ratio = Ratio(value, low, high, min(trials, other_trials), _CONFIDENCE)
     return Judgement(decide(ratio, threshold), ratio)
+
+
+def _welch_half(x: Sequence[float], y: Sequence[float]) -> float:
+    """Half the width of Welch's interval (1947) for the difference of two means."""
+    from scipy.special import stdtrit
+
+    errors = [float(np.var(values, ddof=1)) / len(values) for values in (x, y)]
+    if not sum(errors):
+        return 0.0
+    parts = sum(error**2 / (len(values) - 1) for error, values in zip(errors, (x, y), strict=True))
+    freedom = sum(errors) ** 2 / parts
+    return float(stdtrit(freedom, (1 + _CONFIDENCE) / 2) * np.sqrt(sum(errors)))
 
 
 def _compare_arm_records(a: Path | str, b: Path | str) -> Comparison:

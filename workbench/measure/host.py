@@ -31,12 +31,11 @@ class Host:
         self.worker: Worker | None = None
         self.error: Failure | None = None
         self.rested = False
-        self.rounds: list[int] = []
         self._metric = metric
         self._plan = plan
         self._starts: list[Start] = []
         self._about: dict[str, Any] = {}
-        self._samples: dict[str, list[float]] = {}
+        self._trials: list[tuple[int, int, dict[str, float]]] = []  # round, start, figures
 
     @property
     def active(self) -> bool:
@@ -51,11 +50,18 @@ class Host:
     @property
     def result(self) -> ArmResult:
         """What it gave so far."""
-        samples = {name: tuple(values) for name, values in self._samples.items()}
+        trials = tuple(self._trials)
+        names = trials[0][2] if trials else ()
         return ArmResult(
-            self.arm, tuple(self._starts), self._about, tuple(self.rounds), samples,
-            self.error, self.rested,
-        )  # fmt: skip
+            arm=self.arm,
+            starts=tuple(self._starts),
+            about=self._about,
+            rounds=tuple(number for number, _, _ in trials),
+            start_of=tuple(start for _, start, _ in trials),
+            samples={name: tuple(figures[name] for *_, figures in trials) for name in names},
+            error=self.error,
+            rested=self.rested,
+        )
 
     def open(self) -> None:
         """Starts the worker, loads and warms up."""
@@ -72,8 +78,10 @@ class Host:
             self.worker.ready(limit_s)
             load_s = time.perf_counter() - begin
             warm_up_s = float(self.worker.call("warm_up", timeout_s=limit_s))
-            self._about = dict(self.worker.call("about", timeout_s=limit_s))
-            json.dumps(self._about, allow_nan=False)  # what the record couldn't keep fails here
+            about = dict(self.worker.call("about", timeout_s=limit_s))
+            json.dumps(about, allow_nan=False)  # what the record couldn't keep fails here
+            self._require_same(about)
+            self._about = about
             self._starts.append(Start(load_s, warm_up_s, memory.resident(self.worker.pid)))
         except Exception as problem:
             self._fail(problem)
@@ -88,9 +96,9 @@ class Host:
         except Exception as problem:
             self._fail(problem)
             return
-        self.rounds.append(number)
-        for name, value in figures.items():
-            self._samples.setdefault(name, []).append(float(value))
+        # One append, so that Ctrl-C leaves whole trials only.
+        whole = {name: float(value) for name, value in figures.items()}
+        self._trials.append((number, len(self._starts) - 1, whole))
 
     def last(self) -> Any:
         """What the last trial made, such as a speech; None where the arm has failed."""
@@ -102,11 +110,33 @@ class Host:
             self._fail(problem)
             return None
 
+    def forget_start(self) -> None:
+        """Ends a worker that has just been started, as if it had never been."""
+        if self.worker is not None:
+            self.close()
+            self._starts.pop()
+
+    def kill(self) -> None:
+        """Ends the worker at once, also in the middle of a trial."""
+        if self.worker is not None:
+            self.worker.kill()
+            self.close()
+
     def close(self) -> None:
         """Ends the worker."""
         if self.worker is not None:
             self.worker.close()
             self.worker = None
+
+    def _require_same(self, about: Mapping[str, Any]) -> None:
+        """One arm runs the same in each of its processes."""
+        changed = [key for key in about if self._about and about[key] != self._about.get(key)]
+        if changed:
+            was, now = ({key: one.get(key) for key in changed} for one in (self._about, about))
+            raise InputError(
+                f"a later process of {self.arm.name!r} ran something else: {now} instead of {was}",
+                "fix what the arm runs, such as its revision and threads",
+            )
 
     def _check(self, figures: Mapping[str, float]) -> None:
         name = self.arm.name
@@ -114,7 +144,7 @@ class Host:
             raise InputError(
                 f"a trial of {name!r} gave no {self._metric!r}", f"it gave: {', '.join(figures)}"
             )
-        if self._samples and set(figures) != set(self._samples):
+        if self._trials and set(figures) != set(self._trials[0][2]):
             raise InputError(f"trials of {name!r} gave different figures", "give the same in each")
         wrong = [key for key, value in figures.items() if not math.isfinite(value)]
         if wrong or figures[self._metric] <= 0:
@@ -127,6 +157,4 @@ class Host:
         notes = "\n".join(getattr(problem, "__notes__", ()))
         message = str(problem) or type(problem).__name__
         self.error = Failure(type(problem).__name__, message, notes[-_TRACEBACK_CHARS:])
-        if self.worker is not None:
-            self.worker.kill()
-        self.close()
+        self.kill()

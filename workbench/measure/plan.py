@@ -9,8 +9,10 @@ from workbench.errors import InputError
 
 Layout = Literal["auto", "interleaved", "blocked"]
 
-MIN_TRIALS = 10  # from fewer, a bootstrap interval is too narrow for a verdict
-_FIRST_LOOK = 20  # before which no study stops on what it found
+MIN_TRIALS = 10  # from fewer, nothing is said
+_ROUNDS_PER_START = 10
+_FEWEST_STARTS = 4  # by default
+_LOOK_ERROR = 0.1  # of the allowed error, what the look in the middle may spend
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,17 @@ class Plan:
 
     ``threshold`` is the smallest difference that matters (0.01: one per cent); ``confidence``
     holds for each arm over all looks together. ``trials`` is the most rounds, ``seconds`` the most
-    time for them (None: no limit); an arm stops earlier once it has a verdict and its ratio is
-    known to ``precision`` (half the interval's width, relative). ``seed`` decides the order of
-    arms in each round and the seed of each trial. ``trial_s`` and ``start_s`` are the limits after
-    which a worker counts as hung. ``layout`` is ``interleaved`` (all workers up, arms in turn in
-    every round), ``blocked`` (one worker up at a time, turns of at most ``block`` trials) or
-    ``auto``: interleaved where the memory allows it.
+    time from the first of them on, later starts counted (None: no limit); an arm stops earlier
+    once it has a verdict and its ratio is known to ``precision`` (half the interval's width,
+    relative). ``seed`` decides the order of arms in each round and the seed of each trial.
+    ``trial_s`` and ``start_s`` are the limits after which a worker counts as hung.
+
+    ``starts`` is how many processes each arm goes through, one after another, the rounds being
+    divided among them (None: one for every 10 rounds, at least 4). Two processes of one arm differ
+    by about one per cent for as long as they live, which no number of trials in them shows; so
+    more starts narrow the interval where more trials don't. ``layout`` is ``interleaved`` (all
+    workers up, arms in turn in every round), ``blocked`` (one worker up at a time, which runs all
+    rounds of its start) or ``auto``: interleaved where the memory allows it.
 
     Raises InputError for values that make no study.
     """
@@ -37,13 +44,17 @@ class Plan:
     seed: int = 0
     trial_s: float = 300.0
     start_s: float = 900.0
+    starts: int | None = None
     layout: Layout = "auto"
-    block: int = 15
 
     def __post_init__(self) -> None:
         for wrong, what, remedy in (
             (self.trials < 2, f"{self.trials} trials", "an interval needs at least 2"),
-            (self.block < 1, f"blocks of {self.block} trials", "use 1 or more"),
+            (
+                self.starts is not None and self.starts < 2,
+                f"{self.starts} starts",
+                "one process says nothing about how processes of an arm differ: use 2 or more",
+            ),
             (
                 not 0 <= self.threshold < 1,
                 f"a threshold of {self.threshold}",
@@ -66,22 +77,33 @@ class Plan:
                 raise InputError(what, remedy)
 
     @property
-    def looks(self) -> tuple[int, ...]:
-        """After how many rounds the samples are looked at: a quarter, a half and all of them.
-
-        A look before the 20th round is left out.
-        """
-        parts = (-(-self.trials // 4), -(-self.trials // 2))
-        return (*(n for n in parts if _FIRST_LOOK <= n < self.trials), self.trials)
+    def parts(self) -> tuple[range, ...]:
+        """The rounds of each start, in order; no two differ by more than one round."""
+        starts = self.starts or max(_FEWEST_STARTS, self.trials // _ROUNDS_PER_START)
+        count = min(starts, self.trials)
+        ends = [self.trials * number // count for number in range(count + 1)]
+        return tuple(map(range, ends, ends[1:]))
 
     @property
-    def look_confidence(self) -> float:
-        """Confidence of one look's interval, so that ``confidence`` holds over all of them.
+    def look(self) -> int | None:
+        """After how many starts arms may rest that have their verdict: half of them.
 
-        Looking at growing data again and again and stopping at the first difference finds one
-        where there is none more often than an interval promises. The looks are few and stated
-        before, and share the error equally (Bonferroni; compare Jennison and Turnbull, "Interim
-        analyses: the repeated confidence interval approach", 1989). A budget of seconds may move
-        a look, never add one.
+        None where that would be fewer than 4 starts, from which only huge differences show.
         """
-        return 1 - (1 - self.confidence) / len(self.looks)
+        half = len(self.parts) // 2
+        return half if half >= _FEWEST_STARTS else None
+
+    def level(self, *, early: bool) -> float:
+        """Confidence of an interval at the look in the middle, or at the end.
+
+        Looking at growing data and stopping at the first difference finds one where there is none
+        more often than an interval promises. Here there are at most two looks, stated before,
+        which share the error so that ``confidence`` holds over both (Bonferroni; that the early
+        look takes little of it is O'Brien and Fleming's idea, 1979): a tenth for the one in the
+        middle, which is there for the large differences, the rest for the end. A budget of
+        seconds may end a study sooner, and adds no look.
+        """
+        error = 1 - self.confidence
+        if self.look is None:
+            return self.confidence
+        return 1 - error * (_LOOK_ERROR if early else 1 - _LOOK_ERROR)

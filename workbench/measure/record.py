@@ -20,7 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from workbench.errors import RecordError
 from workbench.files import write_json
 
-SCHEMA_VERSION = 2  # 2: details, for what arms and studies keep besides their samples
+SCHEMA_VERSION = 3  # 2: details of arms and studies; 3: the start that each sample belongs to
 
 Kind = Literal["notebook", "arm", "study"]
 Status = Literal["ok", "failed"]

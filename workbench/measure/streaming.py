@@ -21,7 +21,7 @@ from workbench.measure.speech import (
     ttfa_ms,
 )
 from workbench.measure.statistics import Ratio
-from workbench.quality.spectral import max_difference
+from workbench.quality.agreement import max_difference
 
 PSEUDO, TRUE = "pseudo-streaming", "true streaming"
 

@@ -15,7 +15,7 @@ from workbench.measure.arm import Arm
 from workbench.measure.plan import Plan
 from workbench.measure.record import Failure
 from workbench.measure.statistics import Interval, bootstrap_interval
-from workbench.measure.verdict import Judgement, Verdict, judge
+from workbench.measure.verdict import Judgement, Pairs, Verdict, judge
 from workbench.measure.watch import Limits, Span, disturbances
 
 CONTROL = "A/A control"  # the baseline once more, in a process of its own
@@ -24,7 +24,10 @@ _BUSY_PERCENT = 5  # of a GPU before the study: someone else's work
 
 @dataclass(frozen=True)
 class Start:
-    """One start of an arm's worker: loading and warming up, in seconds, and what memory it held."""
+    """One start of an arm's worker: loading and warming up, in seconds, and what memory it held.
+
+    Sample i of an arm comes from the worker of ``starts[start_of[i]]``.
+    """
 
     load_s: float
     warm_up_s: float
@@ -33,7 +36,8 @@ class Start:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """What an arm gave. Sample i of each metric belongs to round ``rounds[i]``.
+    """What an arm gave. Sample i of each metric belongs to round ``rounds[i]``, and was taken in
+    the arm's process number ``start_of[i]``.
 
     ``about`` is what really ran; ``error`` why the arm failed. ``rested`` says that it stopped
     before the others, having a verdict.
@@ -43,12 +47,15 @@ class ArmResult:
     starts: tuple[Start, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     rounds: tuple[int, ...] = ()
+    start_of: tuple[int, ...] = ()
     samples: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     error: Failure | None = None
     rested: bool = False
 
     def of(self, metric: str) -> tuple[float, ...]:
-        """Raw samples of ``metric``; InputError where the arm has none called so."""
+        """Raw samples of ``metric``, none where no trial ran; InputError for an unknown one."""
+        if not self.rounds:
+            return ()
         try:
             return self.samples[metric]
         except KeyError:
@@ -58,16 +65,24 @@ class ArmResult:
             ) from None
 
     def interval(self, metric: str) -> Interval:
-        """Median of ``metric`` with its bootstrap interval."""
+        """Median of ``metric`` with its bootstrap interval, as far as trials tell.
+
+        For showing how an arm's trials scatter; what another process would give isn't in it.
+        """
         return bootstrap_interval(self.of(metric))
+
+    def parts(self, metric: str) -> list[list[float]]:
+        """Samples of ``metric`` by start."""
+        values = list(zip(self.start_of, self.of(metric), strict=True))
+        return [[value for at, value in values if at == n] for n in sorted(set(self.start_of))]
 
 
 @dataclass(frozen=True)
 class Study:
     """Arms against a baseline. ``results`` are in the order: baseline, control, the others.
 
-    ``orders`` has one entry a round: the arms in the order they ran. ``layout`` is
-    ``interleaved`` or ``blocked``, ``layout_reason`` why. ``stopped`` says what ended the study.
+    ``orders`` has one entry a round (blocked: a start): the arms in the order they ran. ``layout``
+    is ``interleaved`` or ``blocked``, ``layout_reason`` why. ``stopped`` says what ended the study.
     """
 
     name: str
@@ -122,29 +137,45 @@ class Study:
                 found.append(f"the baseline differs from itself: {judgement}")
         return tuple(found)
 
-    def pairs(self, arm: str, metric: str | None = None) -> tuple[list[float], list[float]]:
-        """Samples of the baseline and of ``arm`` in the rounds that both went through."""
+    def pairs(self, arm: str, metric: str | None = None, against: str | None = None) -> Pairs:
+        """Samples of ``against`` (default: the baseline) and ``arm`` in the rounds both ran."""
         metric, result = metric or self.metric, self.result(arm)
-        first = dict(zip(self.baseline.rounds, self.baseline.of(metric), strict=True))
-        second = dict(zip(result.rounds, result.of(metric), strict=True))
-        common = [number for number in first if number in second]
-        return [first[number] for number in common], [second[number] for number in common]
+        other = self.baseline if against is None else self.result(against)
+        first, second = (
+            dict(zip(one.rounds, zip(one.start_of, one.of(metric), strict=True), strict=True))
+            for one in (other, result)
+        )
+        rows = [(*first[number], *second[number]) for number in first if number in second]
+        return Pairs(
+            [time for _, time, _, _ in rows],
+            [time for _, _, _, time in rows],
+            [(start, its) for start, _, its, _ in rows],
+        )
 
-    def judgement(self, arm: str, metric: str | None = None) -> Judgement:
-        """What may be said of ``arm``, by the study's metric or another one of its metrics."""
-        result = self.result(arm)
-        if result.error:
-            return Judgement(Verdict.FAILED, None, f"{result.error.type}: {result.error.message}")
+    def judgement(
+        self, arm: str, metric: str | None = None, against: str | None = None
+    ) -> Judgement:
+        """What may be said of ``arm``, by the study's metric or another one of its metrics.
+
+        ``against`` is the arm to compare it with; default: the baseline.
+        """
+        for result in (self.result(arm), *([self.result(against)] if against else [])):
+            if result.error:
+                why = f"{result.error.type}: {result.error.message}"
+                return Judgement(Verdict.FAILED, None, why)
         if self.failed:
             return Judgement(Verdict.FAILED, None, self.failed)
-        judgement = self.undisturbed(arm, metric)
+        judgement = self.undisturbed(arm, metric, against)
         if self.disturbed:
             return Judgement(Verdict.DISTURBED, judgement.ratio, "; ".join(self.disturbed))
         return judgement
 
-    def undisturbed(self, arm: str, metric: str | None = None) -> Judgement:
+    def undisturbed(
+        self, arm: str, metric: str | None = None, against: str | None = None
+    ) -> Judgement:
         """What the samples alone say of ``arm``."""
-        return judge(*self.pairs(arm, metric), self.plan)
+        early = any(self.result(name).rested for name in (arm, against) if name)
+        return judge(self.pairs(arm, metric, against), self.plan, early=early)
 
     def result(self, arm: str) -> ArmResult:
         """The result of ``arm``; InputError where the study has none called so."""

@@ -141,6 +141,7 @@ def _arm_record(study: Study, name: str) -> Record:
             "about": _plain(result.about),
             "starts": _plain(result.starts),
             "rounds": list(result.rounds),
+            "start_of": list(result.start_of),
             "rested": result.rested,
             "disturbed": list(study.disturbed),
         },
@@ -198,6 +199,7 @@ def _arm_result(record: Record, name: str) -> ArmResult:
             starts=tuple(Start(**start) for start in record.details["starts"]),
             about=dict(record.details["about"]),
             rounds=tuple(int(number) for number in record.details["rounds"]),
+            start_of=tuple(int(number) for number in record.details["start_of"]),
             samples={metric.name: metric.samples for metric in record.metrics},
             error=record.error,
             rested=bool(record.details["rested"]),
@@ -210,6 +212,13 @@ def _arm_result(record: Record, name: str) -> ArmResult:
                 f"{where} has {len(samples)} samples of {metric!r} for {len(result.rounds)} rounds",
                 "it was changed after it was written: run the study again",
             )
+    if len(result.start_of) != len(result.rounds) or not set(result.start_of) <= set(
+        range(len(result.starts))
+    ):
+        raise RecordError(
+            f"{where} has samples without the start they belong to",
+            "it was changed after it was written: run the study again",
+        )
     if len(set(result.rounds)) != len(result.rounds):
         raise RecordError(f"{where} has a round twice", "run the study again")
     return result

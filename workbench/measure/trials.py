@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 from workbench.errors import InputError
@@ -21,11 +20,20 @@ from workbench.measure.memory import Memory
 from workbench.measure.plan import Plan
 from workbench.measure.record import utc_now
 from workbench.measure.study import CONTROL, Study
-from workbench.measure.verdict import converged
+from workbench.measure.verdict import converged, judge
 from workbench.measure.watch import Limits, Watch
 
 Progress = Callable[[str], None]
 Keep = Callable[[str, int, Any], None]
+Checkpoint = Callable[[Study], None]
+
+
+class StudyInterrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle; ``study`` has what was measured until then."""
+
+    def __init__(self, study: Study) -> None:
+        super().__init__(f"interrupted: {study.verdict}")
+        self.study = study
 
 
 def run_study(
@@ -39,16 +47,20 @@ def run_study(
     progress: Progress = lambda words: None,
     keep: Keep | None = None,
     kept: Collection[int] = range(1),
+    checkpoint: Checkpoint | None = None,
 ) -> Study:
     """Compares ``arms`` with ``baseline`` by ``metric``, a time of which less is better.
 
-    The baseline runs once more as the A/A control. This process holds the token: it asks one
-    worker at a time and sleeps until the answer comes. Whatever an arm does wrong ends that arm;
-    a baseline that fails ends the study. ``progress`` is told what happens, outside of trials.
+    The baseline runs once more as the A/A control. Every arm goes through several processes, all
+    of which change at the same rounds. This process holds the token: it asks one worker at a time
+    and sleeps until the answer comes. Whatever an arm does wrong ends that arm; a baseline that
+    fails ends the study. ``progress`` is told what happens, outside of trials.
     ``keep`` gets (arm, round, what the trial made) in the rounds ``kept``: for arms whose object
-    has a method ``last``, such as ``SpeechArm``'s, which gives the speech.
+    has a method ``last``, such as ``SpeechArm``'s, which gives the speech. ``checkpoint`` gets
+    the study so far after each start, to write it: a crash then costs no more than one start.
 
-    Raises InputError for arms of one name. Ctrl-C ends all workers.
+    Raises InputError for arms of one name. Ctrl-C ends all workers and raises StudyInterrupted,
+    which has the study so far.
     """
     names = [CONTROL, baseline.name, *(arm.name for arm in arms)]
     twice = sorted({one for one in names if names.count(one) > 1})
@@ -58,6 +70,8 @@ def run_study(
     run = _Run(name, everyone, metric, plan or Plan(), limits or Limits(), progress)
     if keep is not None:
         run.keep, run.kept = keep, kept
+    if checkpoint is not None:
+        run.checkpoint = checkpoint
     return run.study()
 
 
@@ -80,11 +94,12 @@ class _Run:
         self.stopped = f"all {plan.trials} rounds were run"
         self.keep: Keep = lambda arm, number, made: None
         self.kept: Collection[int] = ()
+        self.checkpoint: Checkpoint = lambda study: None
         self._progress = progress
         self._random = random.Random(plan.seed)
         self._watch = Watch(lambda: [h.worker.pid for h in self.hosts if h.worker is not None])
         self._started_utc, self._started = utc_now(), time.monotonic()
-        self._trials_started = self._started
+        self._trials_started = 0.0
 
     def study(self) -> Study:
         """Runs all and returns the result."""
@@ -92,64 +107,47 @@ class _Run:
 
         self._before, self._after = fingerprint(), {}
         try:
-            self._open()
-            self._trials_started = time.monotonic()
-            self._rounds()
-        finally:
+            self._starts()
+        except KeyboardInterrupt:
+            self.stopped = "interrupted"
             for host in self.hosts:
-                host.close()
+                host.kill()
+            self._after = state()
+            raise StudyInterrupted(self._result()) from None
+        finally:
+            self._close()
         self._after = state()
         return self._result()
 
-    # -- Start -----------------------------------------------------------------------------------
+    # -- Starts ----------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        """Starts all workers one after another, or none where they are to take turns."""
+    def _starts(self) -> None:
+        """One start after another; after the look, arms that have their verdict rest."""
         if self.plan.layout == "blocked":
             self.layout, self.layout_reason = "blocked", "asked for"
-            return
-        need = Memory(0)
-        room = memory.free()
-        for index, host in enumerate(self.hosts):
-            self._progress(f"starting {host.arm.name}")
-            host.open()
-            if self.hosts[0].error is not None:
+        for number, rounds in enumerate(self.plan.parts, start=1):
+            whole = self.layout == "interleaved" and self._interleaved(rounds)
+            if self.layout == "blocked":  # perhaps only now: the arms didn't fit into memory
+                whole = self._blocked(rounds)
+            self._close()
+            if not whole or not self._go_on():
                 return
-            left = memory.free()
-            taken = Memory(host.resident_bytes, room.less(left).gpus)
-            need, room = need.most(taken), left
-            waiting = len(self.hosts) - index - 1
-            why = memory.too_little(room, need, waiting) if waiting else ""
-            if why and self.plan.layout == "auto":
-                self._take_turns(why)
-                return
-        if self.plan.layout == "interleaved":
-            self.layout_reason = "asked for"
-
-    def _take_turns(self, why: str) -> None:
-        self.layout, self.layout_reason = "blocked", why
-        self._progress(f"arms take turns: {why}")
-        for host in self.hosts:
-            host.close()
-
-    # -- Rounds ----------------------------------------------------------------------------------
-
-    def _rounds(self) -> None:
-        """Rounds up to each look; after it, arms that have their verdict rest."""
-        for begin, end in pairwise((0, *self.plan.looks)):
-            if not self._go_on():
-                return
-            turn = self._interleaved if self.layout == "interleaved" else self._blocked
-            if not turn(range(begin, end)):
-                return
-            self._look()
-            if not any(host.active for host in self.hosts[1:]):
-                if end < self.plan.trials and any(host.rested for host in self.hosts):
-                    self.stopped = f"every arm had its verdict after {end} rounds"
-                return
+            if number == self.plan.look:
+                self._look()
+                if not any(host.active for host in self.hosts[1:]):
+                    self.stopped = f"every arm had its verdict after {rounds.stop} rounds"
+                    return
+            if number < len(self.plan.parts):
+                self.checkpoint(self._result())
 
     def _interleaved(self, rounds: range) -> bool:
-        """All arms in each round; False where the study must end here."""
+        """A process for each arm, which take turns in each round.
+
+        False where the study must end here, or where the arms don't fit into memory together.
+        """
+        if not self._open():
+            return False
+        self._trials_started = self._trials_started or time.monotonic()
         for number in rounds:
             with self._watch.over(number, number):
                 for host in self._shuffled():
@@ -160,19 +158,52 @@ class _Run:
         return True
 
     def _blocked(self, rounds: range) -> bool:
-        """One arm at a time runs a block of rounds; False where the study must end here."""
-        for block in _blocks(rounds, self.plan.block):
-            for host in self._shuffled():
-                self._progress(f"starting {host.arm.name}")
-                host.open()
-                with self._watch.over(block[0], block[-1]):
-                    for number in block:
-                        self._trial(host, number)
-                host.close()
-            self._progress(f"round {block[-1] + 1} of at most {self.plan.trials}")
-            if not self._go_on():
+        """A process for each arm, one after another; False where the study must end here."""
+        self._trials_started = self._trials_started or time.monotonic()
+        for host in self._shuffled():
+            self._progress(f"starting {host.arm.name}")
+            host.open()
+            with self._watch.over(rounds[0], rounds[-1]):
+                for number in rounds:
+                    self._trial(host, number)
+            host.close()
+        self._progress(f"round {rounds[-1] + 1} of at most {self.plan.trials}")
+        return self._go_on()
+
+    def _open(self) -> bool:
+        """Starts a worker for each arm, one after another, in random order; False where it can't.
+
+        The order is random because the machine isn't the same for the first as for the last.
+        """
+        hosts = [host for host in self.hosts if host.active]
+        self._random.shuffle(hosts)
+        need = Memory(0)
+        room = memory.free()
+        for waiting, host in zip(reversed(range(len(hosts))), hosts, strict=True):
+            self._progress(f"starting {host.arm.name}")
+            host.open()
+            if self.hosts[0].error is not None:
+                self.stopped = "the baseline failed"
                 return False
-        return True
+            left = memory.free()
+            taken = Memory(host.resident_bytes, room.less(left).gpus)
+            need, room = need.most(taken), left
+            why = memory.too_little(room, need, waiting) if waiting else ""
+            if why and self.plan.layout == "auto":
+                self.layout, self.layout_reason = "blocked", why
+                self._progress(f"arms take turns: {why}")
+                for one in hosts:
+                    one.forget_start()
+                return False
+        if self.plan.layout == "interleaved":
+            self.layout_reason = "asked for"
+        return self._go_on()
+
+    def _close(self) -> None:
+        for host in self.hosts:
+            host.close()
+
+    # -- Trials ----------------------------------------------------------------------------------
 
     def _shuffled(self) -> list[Host]:
         """The arms that still take part in a new random order, which is noted."""
@@ -193,7 +224,11 @@ class _Run:
             self.stopped = "the baseline failed"
         elif all(host.error is not None for host in self.hosts[1:]):
             self.stopped = "every arm but the baseline failed"
-        elif self.plan.seconds and time.monotonic() - self._trials_started >= self.plan.seconds:
+        elif (
+            self.plan.seconds
+            and self._trials_started
+            and time.monotonic() - self._trials_started >= self.plan.seconds
+        ):
             self.stopped = f"the time of {self.plan.seconds:g} s was spent"
         else:
             return True
@@ -204,11 +239,9 @@ class _Run:
         study = self._result()
         for host in self.hosts[1:]:
             if host.active:
-                judgement = study.undisturbed(host.arm.name)
+                judgement = judge(study.pairs(host.arm.name), self.plan, early=True)
                 host.rested = converged(judgement, self.plan)
                 self._progress(f"{host.arm.name}: {judgement}")
-                if host.rested:
-                    host.close()
 
     # -- Result ----------------------------------------------------------------------------------
 
@@ -229,8 +262,3 @@ class _Run:
             environment_before=self._before,
             environment_after=self._after,
         )
-
-
-def _blocks(rounds: range, size: int) -> Iterator[range]:
-    for begin in range(rounds.start, rounds.stop, size):
-        yield range(begin, min(begin + size, rounds.stop))

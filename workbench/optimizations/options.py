@@ -13,13 +13,14 @@ Streaming = Literal["pseudo", "true"]
 class EngineOptions:
     """How an engine runs. ``EngineOptions()`` has every switch off; each switch changes a field.
 
-    ``dtype`` and ``codec_dtype`` are the networks' and the codec's (``auto``: by the device, see
-    ``workbench.optimizations.dtypes``). ``autocast_dtype`` runs float32 weights under
-    ``torch.autocast``. ``generator`` is transformers' ``generate`` or our frame step; the fields
-    under "frame step" have no meaning for the former. ``codebooks`` is how many of the codec's
-    codebooks are written and decoded (None: all). ``threads`` are CPU threads while it speaks
-    (None: one for small models, else PyTorch's number). ``process`` names the process-wide
-    switches that are in force while it speaks, as ``name`` or ``name=value``.
+    ``dtype`` and ``codec_dtype`` are the networks' and the codec's (``auto``: by device and size,
+    ``half``: the device's 16-bit type, see ``workbench.optimizations.dtypes``).
+    ``autocast_dtype`` runs float32 weights under ``torch.autocast``. ``generator`` is
+    transformers' ``generate`` or our frame step; the fields under "frame step" have no meaning
+    for the former. ``codebooks`` is how many of the codec's codebooks are written and decoded
+    (None: all). ``threads`` are CPU threads while it speaks (None: one for small models, else
+    PyTorch's number). ``process`` names the process-wide switches that are in force while it
+    speaks, as ``name`` or ``name=value``.
     """
 
     generator: GeneratorName = "transformers"
@@ -28,7 +29,7 @@ class EngineOptions:
     autocast_dtype: str | None = None
     inference_mode: bool = False  # off: torch.no_grad, as transformers' generate has it
     static_kv_cache: bool = False  # of transformers' generate; the frame step has no other
-    codebooks: int | None = None
+    codebooks: int | Literal["half"] | None = None
     threads: int | None = None
     quantization: Literal["int8", "int8_dynamic"] | None = None
     compile_mode: str | None = None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 
-from workbench.errors import InputError
+from workbench.errors import InputError, ModelError
 from workbench.optimizations.options import EngineOptions
 from workbench.optimizations.switch import Site, Switch
 
@@ -108,7 +108,11 @@ def choose(text: str) -> Choice:
         return Choice(chosen)
     value = value or chosen.values[0]
     if value not in chosen.values:
-        raise InputError(f"{name} has no value {value!r}", f"use {', '.join(chosen.values)}")
+        wanted = ", ".join(chosen.values)
+        if chosen.other_values is not None:
+            wanted = chosen.other_values(value)
+        if wanted:
+            raise InputError(f"{name} has no value {value!r}", f"use {wanted}")
     return Choice(chosen, value)
 
 
@@ -171,7 +175,8 @@ def resolve(names: Sequence[str], site: Site, start: EngineOptions | None = None
 def applied(*names: str) -> Iterator[None]:
     """Holds process-wide switches on for a block, and puts back what was before.
 
-    Raises InputError for switches of an engine, which ``workbench.load`` takes.
+    Raises InputError for switches of an engine, which ``workbench.load`` takes, and ModelError,
+    naming the switch, where turning one on fails.
     """
     with ExitStack() as stack:
         for choice in ordered(names):
@@ -182,5 +187,11 @@ def applied(*names: str) -> Iterator[None]:
                 )
             if choice.disabled:
                 raise InputError(f"{choice}: {choice.disabled}", "unset the variable")
-            stack.enter_context(choice.switch.process(choice.value))
+            try:
+                stack.enter_context(choice.switch.process(choice.value))
+            except Exception as problem:
+                raise ModelError(
+                    f"optimization {choice} failed: {problem}",
+                    f"leave {choice.switch.name} out",
+                ) from problem
         yield

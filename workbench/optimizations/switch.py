@@ -48,8 +48,8 @@ def lossy(wer_increase: float) -> Contract:
 class Site:
     """Where a switch is to work: the engine's family, its device, and the machine's numbers.
 
-    ``capability`` is the GPU's compute capability, None on the CPU. ``layers`` and ``codebooks``
-    are the engine's, 0 where they are unknown.
+    ``capability`` is the GPU's compute capability, None on the CPU. ``codebooks`` are the
+    engine's, 0 where they are unknown.
     """
 
     family: str = "csm"
@@ -80,8 +80,9 @@ class Switch:
 
     ``change`` turns it on in an engine's options and ``process`` for the whole process while its
     block lasts; a switch has one of the two. Both get the chosen value, one of ``values`` (the
-    first is the default; without any the value is empty). ``supported`` says why it can't work at
-    a site, and nothing where it can. ``requires`` and ``conflicts`` name other switches;
+    first is the default; without any the value is empty) or one that ``other_values`` takes, which
+    says what is wanted instead of a wrong one. ``supported`` says why it can't work at a site, and
+    nothing where it can. ``requires`` and ``conflicts`` name other switches;
     ``part_of`` names one that contains it, beside which it changes nothing. ``workload`` is what
     an arm must do to show its effect and ``metric`` the figure that tells, less being better.
     """
@@ -93,9 +94,11 @@ class Switch:
     process: Process | None = None
     supported: Callable[[Site], str] = everywhere
     values: tuple[str, ...] = ()
+    other_values: Callable[[str], str] | None = None
     requires: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
     part_of: str | None = None
+    where: str = "everywhere"
     workload: Workload = "speech"
     metric: str = "frame_ms"
 

@@ -1,1 +1,1 @@
-"""Did it still sound right: word error rate and distances between sounds."""
+"""Did it still sound right: error rates of words, distances between sounds, levels."""

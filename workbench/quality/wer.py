@@ -1,21 +1,22 @@
-"""Word error rate, with an interval, and a recognizer that the project didn't train."""
+"""Word and character error rates with intervals, and by how much one voice errs more than another.
+
+Intervals are 95 % bootstrap intervals over sentences (Bisani & Ney 2004): sentences are drawn
+again with all their errors, because errors within one belong together. A sentence that is in the
+list several times (said with several seeds) is drawn with all of its clips.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from workbench.audio import Audio
 from workbench.errors import InputError
-from workbench.paths import data_dir
 
 RESAMPLES = 2000
-SILENCE_DBFS = -60.0  # audio that never gets louder holds no words
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -30,6 +31,43 @@ class WordErrorRate:
     sentences: int
 
 
+@dataclass(frozen=True)
+class CharacterErrorRate:
+    """``value`` = ``errors`` / ``characters``, spaces between words counted; see WordErrorRate."""
+
+    value: float
+    interval: tuple[float, float]
+    errors: int
+    characters: int
+    sentences: int
+
+
+@dataclass(frozen=True)
+class WerIncrease:
+    """The second list's word error rate less the first's, of the same sentences.
+
+    ``interval`` is the 95 % bootstrap over sentences, and never narrower than ``value`` ± 3 /
+    words: a bootstrap of few errors sees too little spread, and of none at all none, but n
+    trials without an error still allow a rate of 3 / n (the rule of three, Hanley & Lippman-Hand
+    1983).
+    """
+
+    value: float
+    interval: tuple[float, float]
+    words: int
+    sentences: int
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{signed(self.value)}, {signed(low)} to {signed(high)}"
+
+
+def signed(rate: float) -> str:
+    """``rate`` with two decimals and a sign, a true minus: "−0.01"; plain zero without."""
+    text = f"{rate:+.2f}"
+    return "0.00" if float(text) == 0 else text.replace("-", "−")
+
+
 def normalized_words(text: str) -> list[str]:
     """``text`` as lower-case words without punctuation or accents; digits one by one as words."""
     text = unicodedata.normalize("NFKD", text.replace("’", "'")).lower()
@@ -40,7 +78,7 @@ def normalized_words(text: str) -> list[str]:
 
 
 def edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
-    """Fewest substitutions, deletions and insertions between two lists of words (Levenshtein)."""
+    """Fewest substitutions, deletions and insertions between two sequences (Levenshtein)."""
     row = list(range(len(hypothesis) + 1))
     for i, wanted in enumerate(reference, 1):
         previous, row[0] = row[0], i
@@ -57,78 +95,80 @@ def word_error_rate(
 
     Raises InputError for lists of different length or references without a word.
     """
-    if len(references) != len(hypotheses):
-        raise InputError(
-            f"{len(references)} references and {len(hypotheses)} hypotheses",
-            "pass one hypothesis for each reference",
-        )
-    wanted = [normalized_words(text) for text in references]
-    words = np.array([len(text) for text in wanted])
-    if not words.sum():
-        raise InputError("the references hold no words", "pass what was meant to be said")
-    errors = np.array(
-        [
-            edit_distance(text, normalized_words(heard))
-            for text, heard in zip(wanted, hypotheses, strict=True)
-        ]
-    )
-    source = np.random.default_rng(seed)
-    picks = source.integers(0, len(words), (RESAMPLES, len(words)))
-    rates = errors[picks].sum(1) / np.maximum(words[picks].sum(1), 1)
-    low, high = np.percentile(rates, [2.5, 97.5])
+    errors, words = _counts(references, hypotheses, normalized_words)
     return WordErrorRate(
         float(errors.sum() / words.sum()),
-        (float(low), float(high)),
+        _interval(errors, words, seed),
         int(errors.sum()),
         int(words.sum()),
         len(words),
     )
 
 
-class SphinxRecognizer:
-    """pocketsphinx with its US English sounds, a given dictionary and bigram language model.
+def character_error_rate(
+    references: Sequence[str], hypotheses: Sequence[str], seed: int = 0
+) -> CharacterErrorRate:
+    """Character error rate of the normalized words with single spaces between; see above.
 
-    By default it knows the nano voice's domain: the words and word pairs of its grammar. Such a
-    narrow recognizer forgives what an open one would not, so its rates compare voices with each
-    other and with their source, and say little about free text.
+    A word that is almost right counts little here, and in full in the word error rate.
     """
+    errors, characters = _counts(references, hypotheses, _normalized_characters)
+    return CharacterErrorRate(
+        float(errors.sum() / characters.sum()),
+        _interval(errors, characters, seed),
+        int(errors.sum()),
+        int(characters.sum()),
+        len(characters),
+    )
 
-    RATE_HZ = 16_000
 
-    def __init__(self, dictionary: Path | None = None, language_model: Path | None = None) -> None:
-        folder = data_dir() / "nano"
-        dictionary = dictionary or folder / "domain.dict"
-        language_model = language_model or folder / "domain.arpa"
-        for path in (dictionary, language_model):
-            if not path.is_file():
-                raise InputError(f"no file {path}", "check the path, or reinstall the package")
-        try:
-            from pocketsphinx import Decoder, get_model_path
-        except ImportError as problem:
-            raise InputError(
-                "pocketsphinx is not installed", "pip install 'workbench[asr]'"
-            ) from problem
-        self._decoder = Decoder(
-            hmm=get_model_path("en-us/en-us"),
-            dict=str(dictionary),
-            lm=str(language_model),
-            samprate=self.RATE_HZ,
-            loglevel="FATAL",
+def word_error_increase(
+    references: Sequence[str], before: Sequence[str], after: Sequence[str], seed: int = 0
+) -> WerIncrease:
+    """By how much ``after`` has a higher word error rate than ``before``, sentence by sentence.
+
+    What makes a sentence hard counts in both and cancels out: the interval is narrower than
+    the two rates' own would let one think.
+
+    Raises InputError for lists of different length or references without a word.
+    """
+    first, words = _counts(references, before, normalized_words)
+    second, _ = _counts(references, after, normalized_words)
+    value = float((second - first).sum() / words.sum())
+    low, high = _interval(second - first, words, seed)
+    least = 3 / float(words.sum())
+    interval = min(low, value - least), max(high, value + least)
+    return WerIncrease(value, interval, int(words.sum()), len(words))
+
+
+def _counts(
+    references: Sequence[str],
+    hypotheses: Sequence[str],
+    units: Callable[[str], Sequence[str]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors and units of each sentence ``[S]``, equal sentences taken together."""
+    if len(references) != len(hypotheses):
+        raise InputError(
+            f"{len(references)} references and {len(hypotheses)} hypotheses",
+            "pass one hypothesis for each reference",
         )
+    places = {text: place for place, text in enumerate(dict.fromkeys(references))}
+    errors, lengths = np.zeros((2, len(places)), np.int64)
+    for text, heard in zip(references, hypotheses, strict=True):
+        wanted = units(text)
+        errors[places[text]] += edit_distance(wanted, units(heard))
+        lengths[places[text]] += len(wanted)
+    if not lengths.sum():
+        raise InputError("the references hold no words", "pass what was meant to be said")
+    return errors, lengths
 
-    def transcribe(self, audio: Audio) -> str:
-        """The words heard in ``audio``, lower case; empty where there are none."""
-        if audio.peak_dbfs < SILENCE_DBFS:
-            return ""  # the recognizer would hear its likeliest words in the noise
-        pause = np.zeros(self.RATE_HZ // 10, np.float32)
-        samples = np.concatenate([pause, audio.resampled(self.RATE_HZ).samples, pause])
-        # The recognizer adapts its level to what it heard before: bring all to one.
-        level = np.sqrt(np.mean(np.square(samples)))
-        samples = np.clip(samples * (0.08 / max(level, 1e-4)), -1, 1)
-        self._decoder.start_utt()
-        self._decoder.process_raw(
-            (samples * 32767).astype(np.int16).tobytes(), no_search=False, full_utt=True
-        )
-        self._decoder.end_utt()
-        heard = self._decoder.hyp()
-        return heard.hypstr if heard else ""
+
+def _interval(errors: np.ndarray, lengths: np.ndarray, seed: int) -> tuple[float, float]:
+    picks = np.random.default_rng(seed).integers(0, len(lengths), (RESAMPLES, len(lengths)))
+    rates = errors[picks].sum(1) / np.maximum(lengths[picks].sum(1), 1)
+    low, high = np.percentile(rates, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _normalized_characters(text: str) -> str:
+    return " ".join(normalized_words(text))

@@ -60,16 +60,19 @@ def run(
     resume: bool = False,
     all: bool = False,
     timeout_s: float | None = None,
+    sweep: tuple[str, list[str]] | None = None,
 ) -> RunResult:
     """Runs notebooks into the folder ``out`` and writes the gallery of their pages.
 
     Names and parameters are checked before anything runs (InputError, OutputError). Each value
     goes to the notebooks that declare its name. ``smoke`` takes each notebook's quick parameters.
     ``resume`` leaves out what already has a valid record of the same source and parameters,
-    in ``out`` or else in the newest batch.
+    in ``out`` or else in the newest batch. ``sweep``, a parameter and its values, runs the
+    notebooks that declare it once for each value, each with a page of its own.
     """
-    chosen = find(notebooks, all=all)
+    chosen, swept = _variants(find(notebooks, all=all), sweep)
     given = assign(parameters or {}, {one.name: one.parameters for one in chosen})
+    given = {name: {**values, **swept[name]} for name, values in given.items()}
     if smoke:
         given = {one.name: {**one.smoke, **given[one.name]} for one in chosen}
     out = _folder(out, resume)
@@ -85,7 +88,7 @@ def run(
         interrupted = True
         batch.progress.stop()
         batch.progress.say("Interrupted: the kernel is stopped, what was finished stays.")
-    command = _command(notebooks, parameters or {}, smoke=smoke, all=all)
+    command = _command(notebooks, parameters or {}, sweep, smoke=smoke, all=all)
     not_run = [one.name for one in chosen[len(results) :]]
     index = gallery.write(out, command, not_run)
     failed = any(result.status != "ok" for result in results)
@@ -216,13 +219,46 @@ def _replace_folder(source: Path, target: Path) -> None:
         source.rename(target)
 
 
+def _variants(
+    notebooks: list[Notebook], sweep: tuple[str, list[str]] | None
+) -> tuple[list[Notebook], dict[str, dict[str, Any]]]:
+    """The notebooks, once for each value of a swept parameter, and what each variant is given."""
+    if sweep is None:
+        return notebooks, {one.name: {} for one in notebooks}
+    name, values = sweep
+    if not values or len(set(values)) < len(values):
+        raise InputError(f"sweep of {name!r} over {values}", "give each value once, as a,b,c")
+    assign({name: values[0]}, {one.name: one.parameters for one in notebooks})  # someone has it
+    chosen: list[Notebook] = []
+    given: dict[str, dict[str, Any]] = {}
+    for notebook in notebooks:
+        if name not in notebook.parameters:
+            chosen.append(notebook)
+            given[notebook.name] = {}
+            continue
+        for value in values:
+            variant = notebook.varied(value)
+            given[variant.name] = assign({name: value}, {variant.name: notebook.parameters})[
+                variant.name
+            ]
+            chosen.append(variant)
+    return chosen, given
+
+
 def _command(
-    notebooks: list[str] | None, parameters: dict[str, Any], *, smoke: bool, all: bool
+    notebooks: list[str] | None,
+    parameters: dict[str, Any],
+    sweep: tuple[str, list[str]] | None = None,
+    *,
+    smoke: bool,
+    all: bool,
 ) -> str:
     import shlex
 
     words = ["workbench", "run", *(Path(name).name for name in notebooks or [])]
     for name, value in parameters.items():
         words += ["-p", name, str(value)]
+    if sweep:
+        words += ["--sweep", sweep[0], ",".join(sweep[1])]
     words += ["--smoke"] * smoke + ["--all"] * all
     return shlex.join(words)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,17 @@ class Notebook:
     tour: bool = False
     smoke: dict[str, Any] = field(default_factory=dict)
     timeout_s: float = DEFAULT_TIMEOUT_S
+    variant: str = ""
 
     @property
     def name(self) -> str:
-        """File name without its suffix: what users type and what outputs are called."""
-        return self.path.stem
+        """What outputs are called: the file's name without suffix, then the variant, if any."""
+        return f"{self.path.stem}-{self.variant}" if self.variant else self.path.stem
+
+    def varied(self, value: Any) -> Notebook:
+        """The same notebook as the variant for one ``value`` of a swept parameter."""
+        slug = re.sub(r"[^\w.]+", "-", str(value)).strip("-.") or "value"
+        return replace(self, variant=slug, title=f"{self.title}: {value}")
 
     @staticmethod
     def read(path: Path) -> Notebook:

@@ -44,6 +44,7 @@ def final_record(
     record = replace(
         record,
         name=notebook.name,
+        title=notebook.title if notebook.variant else record.title,
         status="failed" if failure else "ok",
         error=failure,
         started_utc=started_utc,

@@ -24,7 +24,8 @@ from workbench.finetune.nano.domain import (
 from workbench.finetune.nano.recognition import arpa, dictionary
 from workbench.finetune.nano.speech import VOICES, flite
 from workbench.finetune.nano.tokenizer import build_processor, build_tokenizer
-from workbench.quality.wer import SphinxRecognizer, WordErrorRate, word_error_rate
+from workbench.quality.recognizer import SphinxRecognizer
+from workbench.quality.wer import WordErrorRate, word_error_rate
 
 MAIN_VOICES = ("rms", "awb")
 MAX_FRAMES = 110  # 8.8 s; the longest sentence of the domain takes about 7 s

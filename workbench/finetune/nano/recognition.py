@@ -16,7 +16,7 @@ DISCOUNT = 0.5  # absolute discounting (Ney et al., 1994)
 
 
 def write_recognizer_files(folder: Path, sentences: int = SENTENCES) -> None:
-    """Writes ``domain.dict`` and ``domain.arpa`` for ``workbench.quality.wer``.
+    """Writes ``domain.dict`` and ``domain.arpa`` for ``workbench.quality.recognizer``.
 
     The word pairs are counted on training sentences only; held-out ones have no part in it.
     """

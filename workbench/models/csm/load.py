@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +19,20 @@ if TYPE_CHECKING:
     from transformers import CsmForConditionalGeneration
 
 _TIED_TABLE = "backbone_model.embed_tokens.embed_audio_tokens.weight"
+_PAGE_BYTES = 4096
 RANDOM_RMS = 0.05  # level of the noise that random weights speak: audible, not hurtful
 
 
 @dataclass(frozen=True)
 class LoadedCsm:
-    """A CSM ready to run. ``encode`` turns text into token ids without special tokens."""
+    """A CSM ready to run.
+
+    ``encode`` turns text into token ids without special tokens, ``encode_batch`` several at once.
+    """
 
     model: CsmForConditionalGeneration
     encode: Callable[[str], list[int]]
+    encode_batch: Callable[[Sequence[str]], list[list[int]]]
     begin_id: int
     end_id: int
     sampling: Sampling
@@ -46,7 +52,8 @@ def load_csm(
     ``random`` fills the full architecture without reading weights. Raises ModelError for
     files that are missing, truncated, or don't fit the architecture.
     """
-    from transformers import CsmConfig
+    with _quiet():
+        from transformers import CsmConfig
 
     extra = checkpoint.read_json_or_empty("workbench.json")
     if checkpoint.folder is not None:
@@ -63,11 +70,12 @@ def load_csm(
     model.codec_model.to(codec_dtype)
     model.to(device).eval()
     _forget_codebook_tables(model.codec_model)
-    encode, begin_id, end_id = _tokenizer(checkpoint)
+    encode, encode_batch, begin_id, end_id = _tokenizer(checkpoint)
     voices = {int(key): str(voice["name"]) for key, voice in extra.get("voices", {}).items()}
     return LoadedCsm(
         model=model,
         encode=encode,
+        encode_batch=encode_batch,
         begin_id=begin_id,
         end_id=end_id,
         sampling=_sampling(checkpoint.read_json_or_empty("generation_config.json")),
@@ -168,11 +176,27 @@ def _forget_codebook_tables(codec: torch.nn.Module) -> None:
         book._embed = None
 
 
-def _tokenizer(checkpoint: Checkpoint) -> tuple[Callable[[str], list[int]], int, int]:
+def touch(model: torch.nn.Module) -> int:
+    """Reads a byte of each page of every weight, so that all are in memory; returns the pages."""
+    pages = 0
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.numel() and tensor.is_contiguous():
+            read = tensor.detach().view(-1).view(torch.uint8)[::_PAGE_BYTES]
+            read.max()  # waits for the bytes, also on a GPU's stream
+            pages += len(read)
+    return pages
+
+
+def _tokenizer(
+    checkpoint: Checkpoint,
+) -> tuple[Callable[[str], list[int]], Callable[[Sequence[str]], list[list[int]]], int, int]:
     if checkpoint.folder is None:
         # Without a download there is no tokenizer: bytes stand in, for timing. Llama 3's
         # tokens are about four times as long, so that the prefill here is the longer one.
-        return lambda text: list(text.encode()), 128000, 128001
+        def encode(text: str) -> list[int]:
+            return list(text.encode())
+
+        return encode, lambda texts: [encode(text) for text in texts], 128000, 128001
     from tokenizers import Tokenizer
 
     path = checkpoint.folder / "tokenizer.json"
@@ -196,6 +220,9 @@ def _tokenizer(checkpoint: Checkpoint) -> tuple[Callable[[str], list[int]], int,
         )
     return (
         lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+        lambda texts: [
+            one.ids for one in tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        ],
         int(begin_id),
         int(end_id),
     )
@@ -218,9 +245,17 @@ def _sampling(settings: Mapping[str, Any]) -> Sampling:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps transformers' progress bar and load report out of notebooks; we report instead."""
+    """Keeps transformers' progress bar and load report out of notebooks; we report instead.
+
+    torchao, which transformers imports where it is installed, warns of kernels for GPUs that
+    this torch wasn't built for, and torch of torchao's registrations.
+    """
     from transformers.utils import logging
 
+    others = [getLogger(name) for name in ("torchao", "torch.utils._pytree")]
+    levels = [other.level for other in others]
+    for other in others:
+        other.setLevel(ERROR)
     level = logging.get_verbosity()
     bars = logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -228,6 +263,8 @@ def _quiet() -> Iterator[None]:
     try:
         yield
     finally:
+        for other, before in zip(others, levels, strict=True):
+            other.setLevel(before)
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()

@@ -1,6 +1,7 @@
 """Lets float32 matrix products and convolutions run on TensorFloat-32 tensor cores.
 
-What: ``torch.backends.cuda.matmul`` and cuDNN round float32 inputs to 10 bits of mantissa.
+What: ``allow_tf32`` of cuBLAS and cuDNN: float32 inputs are rounded to 10 bits of mantissa. For
+convolutions PyTorch allows it by itself, so that products are what changes.
 Why: tensor cores multiply TF32 several times faster than CUDA cores multiply float32.
 When not: with bf16 or fp16 weights, which don't use it; at batch 1, where memory is the limit.
 Source: PyTorch, "CUDA semantics" (TF32); claimed by FERN and F5-TTS.
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from workbench.optimizations.precision import float32_precision_kept
 from workbench.optimizations.switch import Site, Switch, lossy, only_cuda
 
 
@@ -28,13 +30,11 @@ def _supported(site: Site) -> str:
 def _on(_: str) -> Iterator[None]:
     import torch
 
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = True
-    try:
+    with float32_precision_kept():
+        if not torch.backends.cuda.matmul.allow_tf32:  # matmul_precision may have said so already
+            torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
         yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 SWITCH = Switch(
@@ -43,4 +43,5 @@ SWITCH = Switch(
     contract=lossy(0.02),
     process=_on,
     supported=_supported,
+    where="CUDA 8.0+",
 )

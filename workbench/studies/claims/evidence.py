@@ -1,0 +1,103 @@
+"""What a claim can be judged by: two arms of a study, an exact fact, or the lack of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.errors import InputError
+from workbench.hardware.fingerprint import label
+from workbench.measure.statistics import Interval, bootstrap_interval
+from workbench.measure.study import ArmResult, Study
+from workbench.measure.verdict import Judgement
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two arms of a study: ``arm`` has the optimization, ``against`` lacks it.
+
+    ``kept`` says whether its promise about the sound held; None where that wasn't checked.
+    """
+
+    study: Study
+    arm: str
+    against: str
+    kept: bool | None = None
+
+    @property
+    def metric(self) -> str:
+        """The figure that the study compares."""
+        return self.study.metric
+
+    @property
+    def result(self) -> ArmResult:
+        """What the arm with the optimization gave."""
+        return self.study.result(self.arm)
+
+    def judgement(self, metric: str | None = None) -> Judgement:
+        """What may be said of the optimization, by ``metric`` or the study's own."""
+        return self.study.judgement(self.arm, metric, self.against)
+
+    def has(self, metric: str) -> bool:
+        """Whether both arms have samples of ``metric``."""
+        return all(metric in self.study.result(name).samples for name in (self.arm, self.against))
+
+    def level(self, metric: str) -> Interval:
+        """Median of ``metric`` with the optimization."""
+        return bootstrap_interval(self.result.of(metric))
+
+    @property
+    def on(self) -> Mapping[str, str]:
+        """What it was measured on: engine, weights, machine, and the two arms."""
+        about, environment = self.result.about, dict(self.study.environment_before)
+        on_gpu = str(about.get("device", "")).startswith("cuda")
+        return {
+            "engine": str(about.get("engine", "")),
+            "machine": label(environment if on_gpu else {**environment, "gpus": []}),
+            "what": f"{self.arm} against {self.against}",
+        }
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A figure that is counted instead of timed: exact, so that it has no interval.
+
+    ``before`` is the same without the optimization.
+    """
+
+    value: float
+    before: float | None
+    what: str
+    engine: str
+    machine: str
+
+    @property
+    def on(self) -> Mapping[str, str]:
+        """What it was counted on."""
+        return {"engine": self.engine, "machine": self.machine, "what": self.what}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why a claim can't be measured; ``instead`` is the same switch on another engine."""
+
+    reason: str
+    instead: Pair | Fact | None = None
+
+
+Evidence = Pair | Fact | Missing
+
+
+def characters(result: ArmResult) -> list[int]:
+    """Characters of the text of each sample; InputError where the arm spoke none."""
+    texts: Any = result.arm.kwargs.get("texts")
+    if not texts:
+        raise InputError(f"arm {result.arm.name!r} spoke no texts", "use a workload of speech")
+    return [len(texts[number % len(texts)]) for number in result.rounds]
+
+
+def weights_bytes(result: ArmResult) -> float | None:
+    """Bytes of the engine's networks in their types, where the arm tells them."""
+    found = result.about.get("weights_bytes")
+    return float(found) if found else None
