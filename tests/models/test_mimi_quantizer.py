@@ -25,6 +25,14 @@ def test_codes_equal_transformers(tiny_codec, codebooks):
     assert torch.equal(codes, expected)
 
 
+@pytest.mark.parametrize("codebooks", range(1, 6))
+@torch.no_grad()
+def test_native_codes_equal_ours(tiny_codec, codebooks):
+    latents = torch.randn(2, 40, 16, generator=torch.Generator().manual_seed(0))
+    native = Codebooks(tiny_codec.quantizer, native=True).encode(latents, codebooks)
+    assert torch.equal(native, Codebooks(tiny_codec.quantizer).encode(latents, codebooks))
+
+
 def test_a_table_entry_is_the_mean_of_its_cluster(nano_codec):
     book = nano_codec.quantizer.acoustic_residual_vector_quantizer.layers[2].codebook
     table = Codebooks(nano_codec.quantizer).table.view(8, 512, -1)

@@ -342,6 +342,12 @@ def test_encoding_any_chunks_equals_offline(tiny_codec, chunks, batch, codebooks
     assert_same_codes(tiny_codec, sound, got, codebooks)
 
 
+def test_native_encoding_equals_offline(tiny_codec):
+    sound = random_sound(2, 500)
+    stream = MimiEncoderStream(tiny_codec, 2, native_rvq=True)
+    assert_same_codes(tiny_codec, sound, streamed_codes(stream, sound, 37))
+
+
 @pytest.mark.parametrize("samples", range(1, 26))
 def test_every_length_of_the_last_frame(tiny_codec, samples):
     """Offline pads layer by layer: zeros for SEANet, the last value for the downsampling."""

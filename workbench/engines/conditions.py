@@ -40,7 +40,7 @@ def speaking(options: EngineOptions, threads: int) -> Iterator[None]:
         stack.callback(torch.set_num_threads, before)
         torch.set_num_threads(threads)
         stack.enter_context(applied(*options.process))
-        if options.quantization is not None:
+        if options.quantization in ("int8", "int8_dynamic"):
             from torch._inductor import config
 
             # Integer weights become constants that the compiler can lay out for its kernels.

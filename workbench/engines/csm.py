@@ -107,7 +107,14 @@ class CsmEngine:
         self._chars_per_part = chars_per_part
         self._transfer = (StagedTransfer if options.pinned_memory else Transfer)(self.device)
         self._tokens = TextTokens(csm, self._transfer, batched=options.batched_text)
-        self._requests = RequestReader(csm, name, chars_per_part, self._tokens, self._transfer)
+        self._requests = RequestReader(
+            csm,
+            name,
+            chars_per_part,
+            self._tokens,
+            self._transfer,
+            native_rvq=options.native_rvq,
+        )
         self._generator: CodeGenerator = GENERATORS[options.generator](csm, options)
         self._decoder: MimiDecoderStream | None = None
         self._busy = threading.Lock()

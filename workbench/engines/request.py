@@ -18,6 +18,8 @@ from workbench.errors import InputError
 from workbench.models.csm.load import LoadedCsm
 from workbench.models.csm.prompt import Segment, positions_of
 from workbench.models.csm.sampling import Sampling
+from workbench.models.mimi.streaming import offline_latents
+from workbench.native.mimi import encode_latents
 from workbench.text import checked, segments
 
 # A frame limit for models that run on: generous against slow speech (a character takes about one
@@ -54,13 +56,20 @@ class RequestReader:
     """Turns a call's arguments into requests, or refuses them with an InputError."""
 
     def __init__(
-        self, csm: LoadedCsm, name: str, chars_per_part: int, tokens: TextTokens, transfer: Transfer
+        self,
+        csm: LoadedCsm,
+        name: str,
+        chars_per_part: int,
+        tokens: TextTokens,
+        transfer: Transfer,
+        native_rvq: bool = False,
     ) -> None:
         self._csm = csm
         self._name = name
         self._chars_per_part = chars_per_part
         self._tokens = tokens
         self._transfer = transfer
+        self._native_rvq = native_rvq
         self._config = csm.model.config
 
     def read(
@@ -158,7 +167,10 @@ class RequestReader:
             )
         with torch.inference_mode():
             sound = self._transfer.to_device(samples).to(codec.dtype)
-            codes = codec.encode(sound[None, None]).audio_codes[0]
+            if self._native_rvq:
+                codes = encode_latents(codec, offline_latents(codec, sound[None, None]))[0]
+            else:
+                codes = codec.encode(sound[None, None]).audio_codes[0]
         return Segment(
             text=checked(reference.text),
             voice=reference.voice,

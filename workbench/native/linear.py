@@ -2,6 +2,7 @@
 
 layer = Int8Linear.of(linear)   # or .of(linear, group=128)
 y = layer(x)                    # bfloat16 or float32, as x is
+Int8Linear.convert(linear)      # the same, in place
 """
 
 from __future__ import annotations
@@ -44,6 +45,13 @@ class Int8Linear(nn.Module):
         weight, scales = quantize_int8(linear.weight.detach(), group)
         bias = None if linear.bias is None else linear.bias.detach().float()
         return cls(weight, scales, bias, threads)
+
+    @classmethod
+    def convert(cls, linear: nn.Linear, group: int | None = None) -> None:
+        """Makes ``linear`` itself an ``Int8Linear``: whoever holds it has the new one."""
+        made = cls.of(linear, group)
+        linear.__class__ = cls  # type: ignore[assignment]
+        linear.__dict__.update(made.__dict__)
 
     def forward(self, x: Tensor) -> Tensor:
         """``x`` ``[..., inputs]`` → ``[..., outputs]``."""

@@ -31,7 +31,7 @@ class EngineOptions:
     static_kv_cache: bool = False  # of transformers' generate; the frame step has no other
     codebooks: int | Literal["half"] | None = None
     threads: int | None = None
-    quantization: Literal["int8", "int8_dynamic"] | None = None
+    quantization: Literal["int8", "int8_dynamic", "native_int8"] | None = None
     compile_mode: str | None = None
     torch_jit: bool = False
     # The frame step.
@@ -47,4 +47,5 @@ class EngineOptions:
     pinned_memory: bool = False
     preload_weights: bool = False
     warm_up: bool = False
+    native_rvq: bool = False  # of a reference's encoding
     process: tuple[str, ...] = ()

@@ -42,6 +42,7 @@ NAMES = (
     "pinned_memory",
     "preload_weights",
     "warmup",
+    "native_rvq",
     "matmul_precision",
     "tf32",
     "autocast",
@@ -51,6 +52,7 @@ NAMES = (
     "bf16_default",
     "int8",
     "int8_dynamic",
+    "native_int8",
     "fewer_codebooks",
 )
 _OFF = ("0", "false", "off", "no")

@@ -132,7 +132,8 @@ class MimiEncoderStream:
     """Encodes ``batch_size`` streams of sound to codes, one frame per ``frame_samples`` samples.
 
     Samples that don't fill a frame wait for the next ``step``, or for ``flush``. Where rows come
-    and go one by one (``active``, ``reset`` of some rows), feed whole frames.
+    and go one by one (``active``, ``reset`` of some rows), feed whole frames. ``native_rvq``
+    searches the codebooks with our own kernel, exactly (``workbench.native``).
     """
 
     @torch.inference_mode(False)
@@ -142,13 +143,14 @@ class MimiEncoderStream:
         batch_size: int = 1,
         num_quantizers: int | None = None,
         max_step_frames: int = 8,
+        native_rvq: bool = False,
     ) -> None:
         _check_sizes(codec, batch_size, max_step_frames)
         downsample, transformer, seanet = _encoder_parts(codec)
         self.batch_size = batch_size
         self.max_step_frames = max_step_frames
         self.device, self.dtype = codec.device, codec.dtype
-        self.codebooks = Codebooks(codec.quantizer)
+        self.codebooks = Codebooks(codec.quantizer, native=native_rvq)
         self.num_quantizers = self.codebooks.count if num_quantizers is None else num_quantizers
         if not self.codebooks.semantic <= self.num_quantizers <= self.codebooks.count:
             raise InputError(
@@ -241,6 +243,15 @@ class MimiEncoderStream:
                 "a partial frame while only some rows are active",
                 f"feed whole frames of {self.frame_samples} samples",
             )
+
+
+@torch.no_grad()
+def offline_latents(codec: Any, sound: Tensor) -> Tensor:
+    """What ``codec.encode`` quantizes: ``[B, 1, N]`` samples → latents ``[B, C, T]``."""
+    downsample, transformer, seanet = _encoder_parts(codec)
+    hidden = transformer(seanet(sound).transpose(1, 2), use_cache=False)[0]
+    latents: Tensor = downsample(hidden.transpose(1, 2))
+    return latents
 
 
 def _decoder_parts(codec: Any) -> tuple[Any, Any, Any]:

@@ -1,0 +1,57 @@
+"""The native switches in an engine."""
+
+import numpy as np
+import pytest
+import torch
+
+import workbench
+from workbench.audio import Audio
+from workbench.engines.speech import Reference
+from workbench.errors import InputError
+from workbench.native import library, native_status
+from workbench.native.linear import Int8Linear
+from workbench.optimizations import EngineOptions, Site, resolve
+
+pytestmark = pytest.mark.skipif(
+    not native_status().built, reason=f"native kernels: {native_status().reason}"
+)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    samples = np.random.default_rng(0).normal(0, 0.1, 24_000 * 2).astype(np.float32)
+    return Reference(Audio(samples, 24_000), "a reference")
+
+
+def test_a_reference_has_the_same_codes(reference):
+    native = workbench.load("csm-nano", optimizations=["native_rvq"])
+    plain = workbench.load("csm-nano", optimizations=[])
+    assert native.options.native_rvq
+    ours, theirs = native._requests._encoded(reference), plain._requests._encoded(reference)
+    assert torch.equal(ours.codes, theirs.codes)
+    assert ours.codes.unique().numel() > 10
+
+
+def test_int8_weights_speak(tiny_folder, tiny_engine):
+    native = workbench.load(str(tiny_folder), optimizations=["native_int8"])
+    layers = [part for network in native.networks for part in network.modules()]
+    converted = [part for part in layers if isinstance(part, Int8Linear)]
+    assert len(converted) >= 28  # two stacks of two layers of seven projections
+    assert not any(type(part) is torch.nn.Linear for part in layers)
+    speech = native.synthesize("hello", seed=1, max_frames=3)
+    assert speech.codes.shape[1] == 3
+    x = torch.randn(1, 4, 64)
+    plain = tiny_engine.csm.model.backbone_model(inputs_embeds=x).last_hidden_state
+    ours = native.csm.model.backbone_model(inputs_embeds=x).last_hidden_state
+    assert 0 < (ours - plain).norm() / plain.norm() < 0.05
+
+
+def test_where_the_kernels_are_missing_the_switches_say_so():
+    assert resolve(["native_rvq"], Site()) == EngineOptions(native_rvq=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "_folders", list)
+        library._loaded.cache_clear()
+        for name in ("native_rvq", "native_int8"):
+            with pytest.raises(InputError, match="not built"):
+                resolve([name], Site())
+    library._loaded.cache_clear()
