@@ -6,12 +6,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Built by pip: a change installs anew.
+NATIVE := $(wildcard native/CMakeLists.txt native/*/*.h native/*/*.cpp native/*/*.inc native/*/*.cu)
 
 .PHONY: run test lab check setup clean
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1), the workbench needs Python >= 3.11"; \
 	    echo "  → make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
