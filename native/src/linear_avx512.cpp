@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <math.h>
 
+#include "avx512.inc"
 #include "linear.h"
 
 namespace wb {
@@ -93,8 +94,8 @@ inline void block(const Linear& layer, const Piece* const* rows, int64_t first, 
           const __m512i h = _mm512_load_si512(rows[b][n].high + i);
           const __m512i l = _mm512_load_si512(rows[b][n].low + i);
           for (int r = 0; r < R; ++r) {
-            high[r][b] = _mm512_dpbusd_epi32(high[r][b], bytes[r], h);
-            low[r][b] = _mm512_dpbusd_epi32(low[r][b], bytes[r], l);
+            add_products(high[r][b], bytes[r], h);
+            add_products(low[r][b], bytes[r], l);
           }
         }
       }

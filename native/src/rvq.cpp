@@ -119,7 +119,7 @@ int wb_rvq_encode(const float* vectors, int64_t frames, const float* codebooks,
     const int64_t tile = std::min(wb::kTile, end - begin);
     std::unique_ptr<float[]> residual(new (std::nothrow) float[tile * dim]);
     std::unique_ptr<int8_t[]> quantized(new (std::nothrow) int8_t[tile * layout.padded_dim]);
-    std::unique_ptr<float[]> lower(new (std::nothrow) float[tile * layout.padded]);
+    std::unique_ptr<float[]> lower(new (std::nothrow) float[tile * layout.stride()]);
     std::unique_ptr<int32_t[]> candidates(new (std::nothrow) int32_t[layout.padded]);
     if (!residual || !quantized || !lower || !candidates) {
       status = WB_NO_MEMORY;

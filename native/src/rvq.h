@@ -12,7 +12,7 @@
 namespace wb {
 
 constexpr int64_t kBlock = 64;  // entries side by side, a multiple of every vector's width
-constexpr int64_t kTile = 32;   // frames that walk through the codebooks together
+constexpr int64_t kTile = 48;   // frames that walk through the codebooks together
 
 inline int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -28,13 +28,16 @@ struct Book {
   const float* error;      // |c - scale q|, rounded up, with float32's rounding of the score
   const float* norm;       // |scale q|, rounded up
   float largest;           // the largest |c|
-  int64_t entries, padded, dim, padded_dim;
+  int64_t entries, padded, dim, padded_dim, stride;
 };
 
 struct Layout {
   int64_t entries, dim, padded, padded_dim;
   Layout(int64_t v, int64_t d)
       : entries(v), dim(d), padded(round_up(v, kBlock)), padded_dim(round_up(d, 4)) {}
+  // Floats from one frame's bounds to the next: not a power of two, or all frames' bounds of an
+  // entry would fall into the same lines of the cache.
+  int64_t stride() const { return padded + 16; }
   int64_t code_bytes() const { return padded * padded_dim; }
   // Codes, four tables of floats, and one line whose first float is `largest`.
   int64_t book_bytes() const { return code_bytes() + 4 * padded * 4 + 64; }
@@ -50,7 +53,8 @@ struct Layout {
             entries,
             padded,
             dim,
-            padded_dim};
+            padded_dim,
+            stride()};
   }
 };
 
@@ -58,7 +62,7 @@ struct Layout {
 struct Scratch {
   float* residual;      // [tile][D]
   int8_t* quantized;    // [tile][padded D]
-  float* lower;         // [tile][padded V]
+  float* lower;         // [tile][stride()]
   int32_t* candidates;  // [padded V]
   int64_t reranked;     // entries measured in float64
 };

@@ -54,7 +54,7 @@ inline void screen_some(const Book& book, const int8_t* p, const Residual* resid
         const __m256 bound = _mm256_fmadd_ps(
             _mm256_set1_ps(residuals[f].norm), error,
             _mm256_fmadd_ps(_mm256_set1_ps(residuals[f].error), norm, rounding));
-        _mm256_storeu_ps(lower + f * book.padded + v, _mm256_sub_ps(score, bound));
+        _mm256_storeu_ps(lower + f * book.stride + v, _mm256_sub_ps(score, bound));
         least[f] = _mm256_min_ps(_mm256_add_ps(score, bound), least[f]);
       }
     }
@@ -71,11 +71,11 @@ inline void screen_frames(const Book& book, const int8_t* p, const Residual* res
                           float* lower, float* upper) {
   int64_t f = 0;
   for (; f + 2 <= count; f += 2) {
-    screen_some<2>(book, p + f * book.padded_dim, residuals + f, lower + f * book.padded,
+    screen_some<2>(book, p + f * book.padded_dim, residuals + f, lower + f * book.stride,
                    upper + f);
   }
   for (; f < count; ++f) {
-    screen_some<1>(book, p + f * book.padded_dim, residuals + f, lower + f * book.padded,
+    screen_some<1>(book, p + f * book.padded_dim, residuals + f, lower + f * book.stride,
                    upper + f);
   }
 }

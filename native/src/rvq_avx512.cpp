@@ -1,84 +1,107 @@
 // RVQ encode with AVX-512 VNNI: vpdpbusd multiplies 64 bytes and sums them by fours.
 #include <immintrin.h>
 
+#include "avx512.inc"
 #include "rvq_tile.inc"
 
 namespace wb {
 namespace {
 
-// F frames against all entries, 64 at a time; U sums for each of them, so that a single frame
-// doesn't wait for the latency of its own additions.
+// Adds the products of four dimensions: 64 entries' codes, F frames.
+template <int F>
+WB_INLINE void four_dims(const uint8_t* codes, const int8_t* p, int64_t stride,
+                         __m512i (&dots)[F][4]) {
+  __m512i q[4];
+  WB_UNROLL
+  for (int s = 0; s < 4; ++s) q[s] = _mm512_loadu_si512(codes + 64 * s);
+  WB_UNROLL
+  for (int f = 0; f < F; ++f) {
+    int32_t four;
+    memcpy(&four, p + f * stride, 4);
+    const __m512i r = _mm512_set1_epi32(four);
+    WB_UNROLL
+    for (int s = 0; s < 4; ++s) add_products(dots[f][s], q[s], r);
+  }
+}
+
+// F frames against 64 entries from `block`. U sums for each of them: a single frame doesn't wait
+// for the latency of its own additions.
 template <int F, int U>
-inline void screen_some(const Book& book, const int8_t* p, const Residual* residuals, float* lower,
-                        float* upper) {
-  __m512 least[F];
-  for (int f = 0; f < F; ++f) least[f] = _mm512_set1_ps(INFINITY);
-  for (int64_t block = 0; block < book.padded; block += kBlock) {
-    const uint8_t* codes = book.codes + block * book.padded_dim;
-    __m512i dots[F][U][4];
-    for (int f = 0; f < F; ++f) {
-      // The codes carry +128, so the sums start with -128 times the sum of p.
-      for (int s = 0; s < 4; ++s) dots[f][0][s] = _mm512_set1_epi32(-128 * residuals[f].sum);
-      for (int u = 1; u < U; ++u) {
-        for (int s = 0; s < 4; ++s) dots[f][u][s] = _mm512_setzero_si512();
-      }
-    }
-    const auto four_dims = [&](int64_t i, int u) __attribute__((always_inline)) {
-      __m512i q[4];
-      for (int s = 0; s < 4; ++s) q[s] = _mm512_loadu_si512(codes + i * kBlock + 64 * s);
-      for (int f = 0; f < F; ++f) {
-        int32_t four;
-        memcpy(&four, p + f * book.padded_dim + i, 4);
-        const __m512i r = _mm512_set1_epi32(four);
-        for (int s = 0; s < 4; ++s) dots[f][u][s] = _mm512_dpbusd_epi32(dots[f][u][s], q[s], r);
-      }
-    };
-    int64_t i = 0;
-    for (; i + 4 * U <= book.padded_dim; i += 4 * U) {
-      for (int u = 0; u < U; ++u) four_dims(i + 4 * u, u);
-    }
-    for (; i < book.padded_dim; i += 4) four_dims(i, 0);
+__attribute__((noinline)) void screen_block(const Book& book, int64_t block, const int8_t* p,
+                            const Residual* residuals, float* lower, __m512* least) {
+  const uint8_t* codes = book.codes + block * book.padded_dim;
+  __m512i dots[U][F][4];
+  WB_UNROLL
+  for (int f = 0; f < F; ++f) {
+    // The codes carry +128, so the sums start with -128 times the sum of p.
+    const __m512i start = _mm512_set1_epi32(-128 * residuals[f].sum);
+    WB_UNROLL
     for (int s = 0; s < 4; ++s) {
-      const int64_t v = block + 16 * s;
-      const __m512 half_norm = _mm512_loadu_ps(book.half_norm + v);
-      const __m512 scale = _mm512_loadu_ps(book.scale + v);
-      const __m512 error = _mm512_loadu_ps(book.error + v);
-      const __m512 norm = _mm512_loadu_ps(book.norm + v);
-      const __m512 rounding =
-          _mm512_fmadd_ps(_mm512_set1_ps(kRounding), half_norm, _mm512_set1_ps(kNegligible));
-      for (int f = 0; f < F; ++f) {
-        __m512i sum = dots[f][0][s];
-        for (int u = 1; u < U; ++u) sum = _mm512_add_epi32(sum, dots[f][u][s]);
-        const __m512 dot =
-            _mm512_mul_ps(_mm512_set1_ps(residuals[f].step), _mm512_cvtepi32_ps(sum));
-        const __m512 score = _mm512_fnmadd_ps(scale, dot, half_norm);
-        const __m512 bound = _mm512_fmadd_ps(
-            _mm512_set1_ps(residuals[f].norm), error,
-            _mm512_fmadd_ps(_mm512_set1_ps(residuals[f].error), norm, rounding));
-        _mm512_storeu_ps(lower + f * book.padded + v, _mm512_sub_ps(score, bound));
-        least[f] = _mm512_min_ps(_mm512_add_ps(score, bound), least[f]);
-      }
+      dots[0][f][s] = start;
+      WB_UNROLL
+      for (int u = 1; u < U; ++u) dots[u][f][s] = _mm512_setzero_si512();
     }
   }
-  for (int f = 0; f < F; ++f) upper[f] = _mm512_reduce_min_ps(least[f]);
+  int64_t i = 0;
+  for (; i + 4 * U <= book.padded_dim; i += 4 * U) {
+    WB_UNROLL
+    for (int u = 0; u < U; ++u) {
+      four_dims<F>(codes + (i + 4 * u) * kBlock, p + i + 4 * u, book.padded_dim, dots[u]);
+    }
+  }
+  if constexpr (U > 1) {
+    for (; i < book.padded_dim; i += 4) {
+      four_dims<F>(codes + i * kBlock, p + i, book.padded_dim, dots[0]);
+    }
+  }
+  WB_UNROLL
+  for (int s = 0; s < 4; ++s) {
+    const int64_t v = block + 16 * s;
+    const __m512 half_norm = _mm512_loadu_ps(book.half_norm + v);
+    const __m512 scale = _mm512_loadu_ps(book.scale + v);
+    const __m512 error = _mm512_loadu_ps(book.error + v);
+    const __m512 norm = _mm512_loadu_ps(book.norm + v);
+    const __m512 rounding =
+        _mm512_fmadd_ps(_mm512_set1_ps(kRounding), half_norm, _mm512_set1_ps(kNegligible));
+    WB_UNROLL
+    for (int f = 0; f < F; ++f) {
+      __m512i sum = dots[0][f][s];
+      WB_UNROLL
+      for (int u = 1; u < U; ++u) sum = _mm512_add_epi32(sum, dots[u][f][s]);
+      const __m512 dot = _mm512_mul_ps(_mm512_set1_ps(residuals[f].step), _mm512_cvtepi32_ps(sum));
+      const __m512 score = _mm512_fnmadd_ps(scale, dot, half_norm);
+      const __m512 bound =
+          _mm512_fmadd_ps(_mm512_set1_ps(residuals[f].norm), error,
+                          _mm512_fmadd_ps(_mm512_set1_ps(residuals[f].error), norm, rounding));
+      _mm512_storeu_ps(lower + f * book.stride + v, _mm512_sub_ps(score, bound));
+      least[f] = _mm512_min_ps(_mm512_add_ps(score, bound), least[f]);
+    }
+  }
 }
 
 template <int F, int U>
-inline int64_t screen_by(const Book& book, const int8_t* p, const Residual* residuals, int64_t from,
-                         int64_t count, float* lower, float* upper) {
+WB_INLINE int64_t screen_by(const Book& book, int64_t block, const int8_t* p,
+                            const Residual* residuals, int64_t from, int64_t count, float* lower,
+                            __m512* least) {
   for (; from + F <= count; from += F) {
-    screen_some<F, U>(book, p + from * book.padded_dim, residuals + from,
-                      lower + from * book.padded, upper + from);
+    screen_block<F, U>(book, block, p + from * book.padded_dim, residuals + from,
+                       lower + from * book.stride, least + from);
   }
   return from;
 }
 
-inline void screen_frames(const Book& book, const int8_t* p, const Residual* residuals, int64_t count,
-                          float* lower, float* upper) {
-  int64_t done = screen_by<6, 1>(book, p, residuals, 0, count, lower, upper);
-  done = screen_by<3, 1>(book, p, residuals, done, count, lower, upper);
-  done = screen_by<2, 2>(book, p, residuals, done, count, lower, upper);
-  screen_by<1, 4>(book, p, residuals, done, count, lower, upper);
+// Block by block, so that 64 entries stay in the nearest cache while all frames meet them.
+inline void screen_frames(const Book& book, const int8_t* p, const Residual* residuals,
+                          int64_t count, float* lower, float* upper) {
+  __m512 least[kTile];
+  for (int64_t f = 0; f < count; ++f) least[f] = _mm512_set1_ps(INFINITY);
+  for (int64_t block = 0; block < book.padded; block += kBlock) {
+    int64_t done = screen_by<6, 1>(book, block, p, residuals, 0, count, lower, least);
+    done = screen_by<3, 1>(book, block, p, residuals, done, count, lower, least);
+    done = screen_by<2, 2>(book, block, p, residuals, done, count, lower, least);
+    screen_by<1, 4>(book, block, p, residuals, done, count, lower, least);
+  }
+  for (int64_t f = 0; f < count; ++f) upper[f] = _mm512_reduce_min_ps(least[f]);
 }
 
 inline int64_t collect(const float* lower, int64_t padded, float bound, int32_t* candidates) {

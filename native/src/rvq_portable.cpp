@@ -25,7 +25,7 @@ inline void screen_frames(const Book& book, const int8_t* p, const Residual* res
         const float score = book.half_norm[v] - book.scale[v] * (r.step * float(dots[e]));
         const float bound = r.norm * book.error[v] + r.error * book.norm[v] +
                             (kRounding * book.half_norm[v] + kNegligible);
-        lower[f * book.padded + v] = score - bound;
+        lower[f * book.stride + v] = score - bound;
         least = score + bound < least ? score + bound : least;
       }
     }
