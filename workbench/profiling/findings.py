@@ -13,7 +13,7 @@ from workbench.profiling.trace import HOST
 
 STAGE_WORDS: Mapping[str, str] = {
     "text": "text", "context": "context's encoding", "prefill": "prefill", "backbone": "backbone",
-    "depth": "depth decoder", "codec": "codec", "frame": "frame step", HOST: "host code",
+    "depth": "depth decoder", "codec": "codec", "graph": "frame's CUDA graph", HOST: "host code",
 }  # fmt: skip
 _IDLE = 0.25  # idle shares above are worth a switch against launches
 _NEAR_LIMIT = 0.4  # shares of the roofline above which only smaller weights help much
