@@ -1,4 +1,4 @@
-"""The command line: ``workbench hardware | speak | run | train``."""
+"""The command line: ``workbench COMMAND``; see ``workbench --help``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"workbench {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (hardware, speak, run, optimizations, ablate, profile, train):
+    for module in (hardware, speak, run, optimizations, ablate, claims, profile, train):
         command = module.add_parser(commands)
         command.formatter_class = argparse.RawDescriptionHelpFormatter
         command.add_argument(
