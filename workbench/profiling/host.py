@@ -41,6 +41,18 @@ class HostProfile:
     json_path: Path
     text_path: Path
 
+    def rows(self, count: int) -> list[dict[str, Any]]:
+        """The ``count`` functions with most time of their own, as a table shows them."""
+        return [
+            {
+                "function": row.function,
+                "where": row.where,
+                "own time (ms/request)": row.self_ms,
+                "share (%)": 100 * row.share,
+            }
+            for row in self.functions[:count]
+        ]
+
 
 def host_profile(
     request: Callable[[], Any], out: Path | str, *, requests: int = 3, name: str = "host"
