@@ -37,6 +37,7 @@ def check(arm, *figures):
     return found
 
 
+@pytest.mark.slow
 def test_first_call_is_in_a_process_of_its_own(tiny_folder):
     arm = FirstCallArm(str(tiny_folder), TEXTS, max_frames=2)
     found = check(arm, "first_call_ms", "ready_ms", "whole_ms")

@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench._version import __version__
-from workbench.cli import ablate, claims, hardware, optimizations, profile, run, speak, train
+from workbench.cli import (
+    ablate,
+    calibrate,
+    claims,
+    compare,
+    hardware,
+    optimizations,
+    profile,
+    run,
+    speak,
+    train,
+)
 from workbench.errors import WorkbenchError
 
 _INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
@@ -25,7 +36,18 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"workbench {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (hardware, speak, run, optimizations, ablate, claims, profile, train):
+    for module in (
+        hardware,
+        speak,
+        run,
+        optimizations,
+        ablate,
+        compare,
+        calibrate,
+        claims,
+        profile,
+        train,
+    ):
         command = module.add_parser(commands)
         command.formatter_class = argparse.RawDescriptionHelpFormatter
         command.add_argument(

@@ -120,8 +120,21 @@ class Study:
     def disturbed(self) -> tuple[str, ...]:
         """What disturbed the study so that nothing may be said of any arm; often nothing.
 
-        Other programs on the processor or on a GPU, clocks held back; and where the baseline
-        differs from the control, which is itself, something that wasn't seen.
+        What ``seen`` has; and where the baseline differs from the control, which is itself,
+        something that wasn't seen.
+        """
+        found = list(self.seen)
+        control = self.results.get(CONTROL)
+        if control and not control.error and not self.failed:
+            judgement = self.undisturbed(CONTROL)
+            if judgement.verdict.differs:
+                found.append(f"the baseline differs from itself: {judgement}")
+        return tuple(found)
+
+    @cached_property
+    def seen(self) -> tuple[str, ...]:
+        """What was seen to disturb it: other programs on the processor or on a GPU, clocks held
+        back; often nothing.
         """
         devices = self._devices
         found = [
@@ -130,11 +143,6 @@ class Study:
             if (device.get("busy_percent") or 0) > _BUSY_PERCENT
         ]
         found += disturbances(self.spans, self.limits, {device["index"] for device in devices})
-        control = self.results.get(CONTROL)
-        if control and not control.error and not self.failed:
-            judgement = self.undisturbed(CONTROL)
-            if judgement.verdict.differs:
-                found.append(f"the baseline differs from itself: {judgement}")
         return tuple(found)
 
     def pairs(self, arm: str, metric: str | None = None, against: str | None = None) -> Pairs:
