@@ -11,12 +11,11 @@ from matplotlib.patches import Patch
 from workbench.errors import InputError
 from workbench.lab.display import number
 from workbench.lab.style import BLUE, GREY, INK, PALETTE, PAPER, VERMILION, figure, styled
-from workbench.profiling.findings import stage_words
-from workbench.profiling.timeline import FrameLine
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they import torch, which a plot doesn't need
     from workbench.profiling.memory import MemoryUse
     from workbench.profiling.tables import OperatorRow
+    from workbench.profiling.timeline import FrameLine
 
 _LONG = 34  # characters of an operator's name
 
@@ -42,7 +41,7 @@ def operator_bars(
         )  # fmt: skip
     axes.set_yticks(range(len(rows)), [_short(row.operator) for row in rows])
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.5 * max(times))
+    axes.set_xlim(0, 1.8 * max(times))
     axes.set_xlabel("time of its kernels (ms)" if on_gpu else "time in itself (ms, profiled)")
     axes.tick_params(axis="y", length=0)
     return drawn
@@ -64,7 +63,7 @@ def frame_timeline(line: FrameLine, title: str, caption: str) -> Figure:
     axes.set_xlim(0, line.length_ms)
     axes.set_xlabel("time since the frame's begin (ms, under the profiler)")
     axes.tick_params(axis="y", length=0)
-    handles = [Patch(color=colors[name], label=stage_words(name)) for name in names]
+    handles = [Patch(color=colors[name], label=name) for name in names]
     axes.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=5, fontsize=9.5,
         handlelength=1.2, columnspacing=1.2, borderaxespad=0.2,

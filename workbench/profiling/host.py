@@ -46,9 +46,9 @@ class HostProfile:
         return [
             {
                 "function": row.function,
-                "where": row.where,
                 "own time (ms/request)": row.self_ms,
                 "share (%)": 100 * row.share,
+                "where": row.where,
             }
             for row in self.functions[:count]
         ]
@@ -116,7 +116,8 @@ def _functions(root: Any, requests: int) -> Iterator[FunctionRow]:
         stack += frame.children
         if frame.is_synthetic or frame.total_self_time <= 0:
             continue
-        key = (frame.function, f"{frame.file_path_short or ''}:{frame.line_no or 0}")
+        place = f"{frame.file_path_short}:{frame.line_no}" if frame.line_no else "built in"
+        key = (frame.function, place)
         times[key] = times.get(key, 0.0) + frame.total_self_time
     total = sum(times.values()) or 1.0
     for (function, where), seconds in sorted(times.items(), key=lambda item: -item[1]):

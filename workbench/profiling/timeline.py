@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from workbench.errors import InputError
+from workbench.profiling.findings import stage_words
 from workbench.profiling.trace import HOST, Trace
 
 _FRAME_STAGES = ("graph", "depth")  # the first that ran begins a frame
@@ -16,7 +17,7 @@ _FRAME_STAGES = ("graph", "depth")  # the first that ran begins a frame
 class FrameLine:
     """A frame of ``length_ms``; spans are (start, length) in ms from its begin.
 
-    ``stages`` are (name, start, length), host code between them included.
+    ``stages`` are (name in words, start, length), host code between them included.
     """
 
     number: int
@@ -67,7 +68,9 @@ def frame_line(trace: Trace) -> FrameLine:
     return FrameLine(
         number=number,
         length_ms=(end - start) / 1000,
-        stages=tuple((name, (a - start) / 1000, (b - a) / 1000) for name, a, b in stages),
+        stages=tuple(
+            (stage_words(name), (a - start) / 1000, (b - a) / 1000) for name, a, b in stages
+        ),
         busy=_from(busy, start),
         idle=_from(idle, start),
         on_gpu=trace.on_gpu,
