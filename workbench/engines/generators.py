@@ -22,6 +22,8 @@ from workbench.models.csm.sampling import Sampling
 from workbench.models.csm.settings import FrameSettings
 from workbench.optimizations.options import EngineOptions
 
+_STATIC_STEP = 256  # positions; static caches of transformers' generate are multiples of it
+
 
 def frame_settings(options: EngineOptions, config: Any) -> FrameSettings:
     """The frame step's part of ``options``, for a model of ``config``."""
@@ -142,6 +144,19 @@ class FrameStepGenerator:
         return embedded
 
 
+def _compile_config(mode: str | None) -> Any:
+    """transformers' settings for compiling a step, which it would keep to GPUs otherwise."""
+    if mode is None:
+        return None
+    from transformers import CompileConfig
+
+    # Not one graph: the depth decoder makes its positions from a length that lives in a tensor
+    # (transformers 5.23), which breaks its graph once.
+    made = CompileConfig(fullgraph=False, dynamic=False, mode=mode)
+    made._compile_all_devices = True
+    return made
+
+
 class TransformersGenerator:
     """transformers' own ``generate``: what users have today, and the baseline.
 
@@ -153,6 +168,7 @@ class TransformersGenerator:
     def __init__(self, csm: LoadedCsm, options: EngineOptions) -> None:
         self._csm = csm
         self._options = options
+        self._compile_config = _compile_config(options.compile_mode)
 
     def frames(
         self,
@@ -174,7 +190,12 @@ class TransformersGenerator:
             _stages_of(model, clock),
         ):
             torch.manual_seed(seed)
-            codes = model.generate(**inputs, **self._settings(sampling), max_new_tokens=max_frames)
+            codes = model.generate(
+                **inputs,
+                **self._settings(sampling),
+                **self._cache(inputs["input_ids"].shape, max_frames),
+                max_new_tokens=max_frames,
+            )
         yield from codes.unbind(dim=1)
 
     def _inputs(
@@ -198,6 +219,31 @@ class TransformersGenerator:
             )
             inputs["input_values_cutoffs"] = lengths.cumsum(dim=1).to(device)
         return inputs
+
+    def _cache(self, prompts: torch.Size, max_frames: int) -> dict[str, Any]:
+        """``generate``'s arguments for caches and compiling; both are said for each call, as
+        ``generate`` keeps what it was told for the depth decoder.
+        """
+        compiled = self._options.compile_mode is not None
+        settings: dict[str, Any] = {}
+        for prefix in ("", "depth_decoder_"):
+            # transformers compiles static caches on its own accord where there is a GPU.
+            settings[f"{prefix}disable_compile"] = not compiled
+            settings[f"{prefix}compile_config"] = self._compile_config
+        static = self._options.static_kv_cache
+        settings["depth_decoder_cache_implementation"] = "static" if static else None
+        if static:
+            settings["past_key_values"] = self._static_cache(prompts, max_frames)
+        return settings
+
+    def _static_cache(self, prompts: torch.Size, max_frames: int) -> Any:
+        """The backbone's cache, in one of a few lengths, so that few are compiled for."""
+        from transformers import StaticCache
+
+        wanted = -(-(prompts[1] + max_frames) // _STATIC_STEP) * _STATIC_STEP
+        config = self._csm.model.config
+        length = min(wanted, config.max_position_embeddings)
+        return StaticCache(config=config, max_cache_len=length)
 
     def _settings(self, sampling: Sampling) -> dict[str, Any]:
         config = self._csm.model.config

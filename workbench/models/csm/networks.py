@@ -83,6 +83,9 @@ class FrameNetworks(nn.Module):
     Raises InputError for a number of codebooks that the model doesn't have.
     """
 
+    offsets: torch.Tensor
+    depth_table: torch.Tensor
+
     def __init__(
         self, model: CsmForConditionalGeneration, settings: FrameSettings | None = None
     ) -> None:
@@ -152,13 +155,13 @@ def joined(parts: Sequence[nn.Linear]) -> nn.Linear:
             "projections with quantized weights can't be fused",
             "fuse the projections before the weights are quantized",
         )
-    fused = nn.Linear(parts[0].in_features, sum(part.out_features for part in parts), device="meta")
+    width = sum(part.out_features for part in parts)
+    biased = parts[0].bias is not None
+    fused = nn.Linear(parts[0].in_features, width, bias=biased, device="meta")
     fused.weight = nn.Parameter(_side_by_side(weights), requires_grad=False)
-    biases = [part.bias for part in parts]
-    if any(bias is None for bias in biases):
-        fused.bias = None
-    else:
-        fused.bias = nn.Parameter(torch.cat([b.detach() for b in biases]), requires_grad=False)
+    if biased:
+        bias = torch.cat([part.bias.detach() for part in parts])
+        fused.bias = nn.Parameter(bias, requires_grad=False)
     pieces = fused.weight.detach().split([part.out_features for part in parts])
     for part, piece in zip(parts, pieces, strict=True):
         part.weight = nn.Parameter(piece, requires_grad=part.weight.requires_grad)
