@@ -11,6 +11,7 @@ from workbench.cli import main
 from workbench.errors import InputError, RecordError
 from workbench.measure.plan import Plan
 from workbench.measure.study import CONTROL
+from workbench.measure.study_record import read_study
 from workbench.measure.verdict import Verdict, judge
 from workbench.studies import calibration as module
 from workbench.studies.calibration import (
@@ -144,8 +145,11 @@ def test_command(ran, tmp_path, capsys):
 def test_a_real_study_on_the_tiny_engine(tiny_folder, tmp_path):
     found = calibrate(
         tmp_path, simulated=0, real=1, engine=str(tiny_folder), slow_down=1.0,
-        plan=Plan(trials=12, starts=3),
+        plan=Plan(trials=10, starts=2),
     )  # fmt: skip
     (study,) = found.real.studies
-    assert study.rounds == 12
-    assert study.slowed == Verdict.SLOWER
+    assert study.rounds == 10
+    assert study.slowed != Verdict.FASTER
+    slowed = read_study(tmp_path / "study-000").result(SLOWED)
+    assert slowed.about["slow_down"] == 1.0
+    assert slowed.start_of == (0,) * 5 + (1,) * 5

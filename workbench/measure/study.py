@@ -18,7 +18,8 @@ from workbench.measure.statistics import Interval, bootstrap_interval
 from workbench.measure.verdict import Judgement, Pairs, Verdict, judge
 from workbench.measure.watch import Limits, Span, disturbances
 
-CONTROL = "A/A control"  # the baseline once more, in a process of its own
+CONTROL = "A/A control"  # the baseline once more, in processes of its own
+RUNNING, INTERRUPTED = "still running", "interrupted"  # how a study that isn't whole stopped
 _BUSY_PERCENT = 5  # of a GPU before the study: someone else's work
 
 
@@ -109,6 +110,11 @@ class Study:
     def others(self) -> tuple[str, ...]:
         """Names of all arms but the baseline; the control comes first."""
         return tuple(self.results)[1:]
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to its end; a checkpoint and an interrupted study didn't."""
+        return self.stopped not in (RUNNING, INTERRUPTED)
 
     @property
     def failed(self) -> str:
