@@ -11,13 +11,13 @@ from workbench.optimizations import (
     PRESETS,
     EngineOptions,
     Site,
+    all_switches,
     applied,
     closure,
     ordered,
     preset,
     resolve,
     switch,
-    switches,
 )
 from workbench.optimizations.dtypes import auto_dtype, half_dtype
 
@@ -43,7 +43,7 @@ def test_exactly_the_named_ones_are_on():
 
 def test_every_engine_switch_changes_a_field_and_no_other_switch_s():
     """Beside what it requires: `frame_step` contains what `static_kv_cache` does, say."""
-    for one in switches():
+    for one in all_switches():
         if one.change is None:
             continue
         start = EngineOptions()

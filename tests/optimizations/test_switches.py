@@ -12,17 +12,17 @@ from workbench.optimizations import (
     EngineOptions,
     Promise,
     Site,
+    all_switches,
     applied,
     resolve,
     switch,
-    switches,
 )
 from workbench.optimizations.switch import only_cuda
 from workbench.optimizations.table import markdown_table
 
 CPU = Site()
 SITES = (CPU, Site(device="cuda", capability=(9, 0)), Site(device="cuda", capability=(7, 5)))
-PROCESS = [one.name for one in switches() if one.process is not None]
+PROCESS = [one.name for one in all_switches() if one.process is not None]
 DOCS = Path(__file__).parents[2] / "docs" / "optimizations.md"
 
 

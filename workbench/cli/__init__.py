@@ -1,4 +1,4 @@
-"""The command line: ``workbench COMMAND``; see ``workbench --help``."""
+"""The command line: one module a command."""
 
 from __future__ import annotations
 
