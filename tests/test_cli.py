@@ -18,7 +18,7 @@ def last_json(capsys):
 
 
 def test_help_teaches(capsys):
-    for command in ([], ["speak"], ["run"], ["hardware"], ["train"]):
+    for command in ([], ["speak"], ["run"], ["hardware"], ["train"], ["optimizations"]):
         with pytest.raises(SystemExit) as ended:
             main([*command, "--help"])
         assert ended.value.code == 0
@@ -109,3 +109,54 @@ def test_ctrl_c_leaves_nothing_and_says_so(tiny_folder, tmp_path):
     assert process.returncode == 130
     assert "interrupted" in errors
     assert os.listdir(tmp_path) == []
+
+
+def test_optimizations_are_listed_and_explained(capsys, monkeypatch):
+    from workbench.optimizations import NAMES
+
+    monkeypatch.setenv("WORKBENCH_WARMUP", "0")
+    assert main(["optimizations", "--device", "cpu", "--json"]) == 0
+    rows = {row["name"]: row for row in last_json(capsys)["optimizations"]}
+    assert tuple(rows) == NAMES
+    assert rows["tf32"]["works_here"] is False
+    assert "CUDA" in rows["tf32"]["reason"]
+    assert "WORKBENCH_WARMUP=0" in rows["warmup"]["reason"]
+    assert rows["frame_step"]["works_here"] is True
+    assert main(["optimizations", "tf32", "--device", "cpu"]) == 0
+    shown = capsys.readouterr().out
+    for line in ("What:", "When not:", "Contract: lossy", "WORKBENCH_TF32=0", "CUDA GPUs only"):
+        assert line in shown
+    assert main(["optimizations", "--device", "cpu"]) == 0
+    assert "preset conversation: " in capsys.readouterr().out
+    assert main(["optimizations", "tf23", "--json"]) == 2
+    assert "tf32" in last_json(capsys)["remedy"]
+    assert main(["optimizations", "default", "--json"]) == 2
+    assert "is a preset" in last_json(capsys)["error"]
+
+
+@pytest.mark.parametrize(
+    ("given", "on", "implementation"),
+    [
+        ("none", [], "transformers"),
+        ("frame_step,matmul_precision=medium", ["frame_step", "matmul_precision=medium"], "frame"),
+        ("training", ["matmul_precision", "bf16"], "transformers"),
+    ],
+)
+def test_speak_with_optimizations(given, on, implementation, tiny_folder, tmp_path, capsys):
+    out = tmp_path / "a.wav"
+    arguments = ["--engine", str(tiny_folder), "--seed", "0", "--max-frames", "3", "--json"]
+    switches = ["--optimizations", given, "--device", "cpu"]
+    assert main(["speak", "hi", *arguments, *switches, "--out", str(out)]) == 0
+    said = last_json(capsys)
+    assert said["optimizations"] == on
+    assert said["implementation"] == implementation
+    assert set(said["left_out"]) == ({"tf32", "cudnn_benchmark"} if given == "training" else set())
+
+
+def test_speak_refuses_what_can_t_work_here(tiny_folder, tmp_path, capsys):
+    out = tmp_path / "a.wav"
+    arguments = ["--engine", str(tiny_folder), "--device", "cpu", "--out", str(out), "--json"]
+    for given, named in (("tf32", "CUDA"), ("true_streaming", "needs frame_step"), ("a", "'a'")):
+        assert main(["speak", "hi", *arguments, "--optimizations", given]) == 2
+        assert named in last_json(capsys)["error"]
+    assert not out.exists()

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 
 class Spinner:
@@ -56,3 +57,14 @@ class Changing(Spinner):
 
     def about(self):
         return {"implementation": os.getpid()}
+
+
+class FailsLater(Spinner):
+    """Can be started ``most`` times only; ``folder`` remembers how often it was."""
+
+    def __init__(self, folder, most):
+        super().__init__()
+        started = len(list(Path(folder).iterdir()))
+        if started >= most:
+            raise OSError("no more")
+        (Path(folder) / str(started)).touch()

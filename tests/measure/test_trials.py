@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from workbench.errors import InputError
+from workbench.errors import InputError, OutputError
 from workbench.measure import memory
 from workbench.measure.arm import Arm, unit_of
 from workbench.measure.host import Host
@@ -213,6 +213,7 @@ def test_an_interrupt_keeps_the_samples_and_ends_the_workers(monkeypatch, tmp_pa
         )
     found = caught.value.study
     assert found.stopped == "interrupted"
+    assert not found.finished
     assert {result.rounds for result in found.results.values()} == {(0, 1, 2, 3)}
     assert len(pids) == 6
     for pid in pids:
@@ -262,13 +263,59 @@ def test_each_start_can_be_written(tmp_path):
 
     def checkpoint(so_far):
         write_study(tmp_path, so_far)
-        seen.append(len(read_study(tmp_path).baseline.rounds))
+        read = read_study(tmp_path)
+        assert not read.finished
+        seen.append(len(read.baseline.rounds))
 
-    run_study(
+    whole = run_study(
         "x", arm("a"), metric="told_ms", plan=Plan(trials=6, starts=3), limits=CALM,
         checkpoint=checkpoint,
     )  # fmt: skip
     assert seen == [2, 4]
+    assert whole.finished
+
+
+def test_a_full_disk_doesn_t_end_the_study():
+    def checkpoint(so_far):
+        raise OutputError("No space left on device", "free some")
+
+    said = []
+    found = run_study(
+        "x", arm("a"), metric="told_ms", plan=Plan(trials=4, starts=2), limits=CALM,
+        checkpoint=checkpoint, progress=said.append,
+    )  # fmt: skip
+    assert found.baseline.rounds == (0, 1, 2, 3)
+    assert any("No space left on device" in words for words in said)
+
+
+@pytest.mark.parametrize("layout", ["interleaved", "blocked"])
+def test_a_worker_killed_from_outside_ends_its_arm_alone(monkeypatch, tmp_path, layout):
+    trial = Host.trial
+
+    def killed(host, number, seed):
+        if host.arm.name == "victim" and number == 3:
+            os.kill(host.worker.pid, signal.SIGKILL)
+        trial(host, number, seed)
+
+    monkeypatch.setattr(Host, "trial", killed)
+    found = study(arm("victim"), arm("good"), trials=8, starts=4, layout=layout)
+    assert found.results["victim"].rounds == (0, 1, 2)
+    assert "SIGKILL" in found.judgement("victim").reason
+    assert found.results["good"].rounds == tuple(range(8))
+    write_study(tmp_path, found)
+    read = read_study(tmp_path)
+    assert read.results == found.results
+    assert read.judgement("victim").verdict is Verdict.FAILED
+
+
+def test_an_arm_whose_later_process_can_t_start_keeps_its_samples(tmp_path):
+    kwargs = {"folder": str(tmp_path), "most": 2}
+    late = Arm("late", "tests.measure.arms:FailsLater", kwargs)
+    found = study(late, trials=6, starts=3)
+    assert found.results["late"].error.type == "OSError"
+    assert found.results["late"].rounds == (0, 1, 2, 3)
+    assert len(found.results["late"].starts) == 2
+    assert found.results[CONTROL].rounds == tuple(range(6))
 
 
 def test_memory_that_is_short_only_later_turns_to_blocks(monkeypatch):

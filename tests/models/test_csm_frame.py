@@ -6,7 +6,8 @@ from transformers import AutoConfig
 
 from tests import tiny
 from workbench.models.csm.frame import FrameStep
-from workbench.models.csm.sampling import Sampling, choose
+from workbench.models.csm.networks import FrameNetworks
+from workbench.models.csm.sampling import Sampling, choose, choose_multinomial, gumbel_
 
 GREEDY = Sampling.greedy()
 
@@ -48,7 +49,7 @@ def test_greedy_codes_are_the_argmax_of_transformers_in_float64(seed):
     model = tiny.model(seed).double()
     ids = prompt(9, seed)
     with torch.inference_mode():
-        codes = run(FrameStep(model), [ids], frames=80)[0]
+        codes = run(FrameStep(FrameNetworks(model)), [ids], frames=80)[0]
         first, depth = teacher_forced(model, ids, codes)
     assert torch.equal(first[:, : tiny.CODES].argmax(-1), codes[:, 0])
     assert torch.equal(depth[..., : tiny.CODES].argmax(-1), codes[:, 1:])
@@ -57,15 +58,15 @@ def test_greedy_codes_are_the_argmax_of_transformers_in_float64(seed):
 def test_rows_of_different_lengths_don_t_touch_each_other():
     model = tiny.model(1).double()
     prompts = [prompt(length, length) for length in (3, 17, 8)]
-    together = run(FrameStep(model, batch_size=3), prompts, frames=70)
+    together = run(FrameStep(FrameNetworks(model), batch_size=3), prompts, frames=70)
     for row, ids in enumerate(prompts):
-        alone = run(FrameStep(model), [ids], frames=70)[0]
+        alone = run(FrameStep(FrameNetworks(model)), [ids], frames=70)[0]
         assert torch.equal(together[row], alone)
 
 
 def test_caches_keep_their_address_and_start_anew():
     model = tiny.model(2).double()
-    step = FrameStep(model)
+    step = FrameStep(FrameNetworks(model))
     addresses = [keys.data_ptr() for keys in step.backbone.keys]
     first = run(step, [prompt(30, 1)], frames=40)
     run(step, [prompt(5, 2)], frames=90)
@@ -76,7 +77,7 @@ def test_caches_keep_their_address_and_start_anew():
 
 def test_parameters_are_shared_not_copied():
     model = tiny.model(0)
-    step = FrameStep(model)
+    step = FrameStep(FrameNetworks(model))
     before = run(step, [prompt(4, 0)], frames=5)
     with torch.no_grad():
         model.lm_head.weight.neg_()
@@ -88,7 +89,7 @@ def test_undecodable_codes_are_never_chosen():
     with torch.no_grad():
         model.lm_head.weight[tiny.CODES :] = 1e3
         model.depth_decoder.codebooks_head.weight[..., tiny.CODES :] = 1e3
-    assert int(run(FrameStep(model), [prompt(4, 0)], frames=30).max()) < tiny.CODES
+    assert int(run(FrameStep(FrameNetworks(model)), [prompt(4, 0)], frames=30).max()) < tiny.CODES
 
 
 def test_csm_1b_shapes_are_taken_from_the_config():
@@ -99,26 +100,34 @@ def test_csm_1b_shapes_are_taken_from_the_config():
     assert AutoConfig.for_model("csm").depth_decoder_config.num_hidden_layers == 4
 
 
-def test_sampling_draws_from_the_softmax():
-    logits = torch.log(torch.tensor([0.5, 0.3, 0.2])).repeat(40_000, 1)
-    drawn = choose(logits, 1.0, 0, torch.Generator().manual_seed(0))
-    shares = torch.bincount(drawn, minlength=3) / len(drawn)
-    assert shares.tolist() == pytest.approx([0.5, 0.3, 0.2], abs=0.01)
+def drawn(shares, temperature, top_k, way):
+    logits = torch.log(torch.tensor(shares)).repeat(40_000, 1)
+    generator = torch.Generator().manual_seed(0)
+    warmth = torch.tensor(temperature)
+    if way == "gumbel":
+        codes = choose(logits, warmth, top_k, gumbel_(torch.empty_like(logits), generator))
+    else:
+        codes = choose_multinomial(logits, warmth, top_k, generator)
+    return (torch.bincount(codes, minlength=3) / len(codes)).tolist()
 
 
-def test_temperature_sharpens_and_top_k_cuts():
-    logits = torch.log(torch.tensor([0.5, 0.3, 0.2])).repeat(40_000, 1)
-    drawn = choose(logits, 0.5, 2, torch.Generator().manual_seed(0))
-    shares = torch.bincount(drawn, minlength=3) / len(drawn)
+@pytest.mark.parametrize("way", ["gumbel", "multinomial"])
+def test_sampling_draws_from_the_softmax(way):
+    assert drawn([0.5, 0.3, 0.2], 1.0, 0, way) == pytest.approx([0.5, 0.3, 0.2], abs=0.01)
+
+
+@pytest.mark.parametrize("way", ["gumbel", "multinomial"])
+def test_temperature_sharpens_and_top_k_cuts(way):
     # Squared and renormalized over the two largest: 0.25 and 0.09.
-    assert shares.tolist() == pytest.approx([0.735, 0.265, 0.0], abs=0.01)
+    expected = pytest.approx([0.735, 0.265, 0.0], abs=0.01)
+    assert drawn([0.5, 0.3, 0.2], 0.5, 2, way) == expected
 
 
 def test_greedy_takes_the_lowest_of_equals():
-    assert choose(torch.tensor([[1.0, 3.0, 3.0]]), 0.0, 0, None).tolist() == [1]
+    assert choose(torch.tensor([[1.0, 3.0, 3.0]]), None, 0, None).tolist() == [1]
 
 
 def test_end_of_audio_ignores_the_last_codebook():
-    step = FrameStep(tiny.model(0), batch_size=3)
+    step = FrameStep(FrameNetworks(tiny.model(0)), batch_size=3)
     codes = torch.tensor([[0, 0, 0, 0], [0, 0, 0, 7], [0, 1, 0, 0]])
     assert step.ended(codes).tolist() == [True, True, False]

@@ -101,11 +101,12 @@ def test_settings_without_sense_are_refused(tiny_engine, tmp_path, setting):
         profile(tiny_engine, "hello", out=tmp_path, **setting)
 
 
-def test_parts_without_a_stage_of_their_own_are_the_frames(found):
+def test_a_graph_holds_backbone_and_depth_decoder(found):
     limit = found.limit
     apart = stage_limits(limit, ["backbone", "depth", "codec"])
-    together = stage_limits(limit, ["frame", "codec"])
-    assert together["frame"][0] == apart["backbone"][0] + apart["depth"][0]
+    together = stage_limits(limit, ["backbone", "graph", "codec"])
+    assert together["graph"][0] == apart["backbone"][0] + apart["depth"][0]
+    assert "backbone" not in together
     assert together["codec"] == apart["codec"]
     assert sum(least for _, _, least in apart.values()) == pytest.approx(limit.limit_ms)
 

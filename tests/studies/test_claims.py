@@ -7,6 +7,7 @@ import pytest
 from tests.measure import studies
 from workbench.cli import claims as command
 from workbench.errors import InputError, RecordError
+from workbench.measure.statistics import Interval
 from workbench.optimizations import NAMES
 from workbench.optimizations.switch import Site
 from workbench.studies import claims
@@ -253,6 +254,28 @@ def test_what_was_measured_first_counts_but_a_reason_gives_way():
     gathered.add({"tf32": first})
     gathered.add({"tf32": second})
     assert gathered.by_switch["tf32"] is first
+
+
+def test_a_batch_of_two_texts_says_nothing_of_three():
+    (three,) = [one for one in LEDGER if one.id == "fern.batch.tts"]
+    evidence = took(0.4)
+    gathered = gather.Gathered({"batching": evidence})
+    for count, standing in ((2, UNKNOWN), (3, CONFIRMED)):
+        evidence.result.arm.kwargs["texts"] = ["one"] * count
+        assert answer(three, gathered.of(three)).standing is standing
+    assert len(claims.claims_settings({}, "here").texts) == 3
+
+
+def test_words_are_those_that_people_use():
+    loss = Interval(-0.05, -0.06, -0.04, 40)
+    assert figure_words("saving", loss) == "5 % more time (4 to 6, n = 40)"
+    assert (
+        figure_words("speedup", Interval(1.5, 1.4, 1.6, 40)) == "1.5× as fast (1.4 to 1.6, n = 40)"
+    )
+    assert figure_words("fails", Interval(1, 1, 1, 1)) == "it fails"
+    assert claimed_words(claim("saving", (0, 1))) == "faster"
+    assert claimed_words(claim("ms", (0, 1))) == "0–1 ms"
+    assert claimed_words(claim("saving", (0.2, 0.3))) == "20–30 % less time"
 
 
 def test_sets_hold_what_they_require_and_say_what_cannot_be():

@@ -1,4 +1,4 @@
-"""The command line: ``workbench hardware | speak | run | train``."""
+"""The command line: one module a command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench._version import __version__
-from workbench.cli import ablate, bench, claims, hardware, optimizations, profile, run, speak, train
+from workbench.cli import (
+    ablate,
+    bench,
+    calibrate,
+    claims,
+    compare,
+    hardware,
+    optimizations,
+    profile,
+    run,
+    speak,
+    train,
+)
 from workbench.errors import WorkbenchError
 
 _INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
@@ -25,7 +37,19 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"workbench {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (hardware, speak, run, optimizations, ablate, profile, bench, train):
+    for module in (
+        hardware,
+        speak,
+        run,
+        optimizations,
+        ablate,
+        compare,
+        calibrate,
+        claims,
+        profile,
+        bench,
+        train,
+    ):
         command = module.add_parser(commands)
         command.formatter_class = argparse.RawDescriptionHelpFormatter
         command.add_argument(

@@ -49,11 +49,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Answers the claims."""
     from workbench.measure.record import outputs_dir
-    from workbench.studies.claims import answer_claims
-    from workbench.studies.settings import settings_from
+    from workbench.studies.claims import answer_claims, claims_settings
 
     given = {name: getattr(options, name) for name in _FIELDS}
-    settings = settings_from(
+    settings = claims_settings(
         {name: value for name, value in given.items() if value is not None}, "claims"
     )
     answers = answer_claims(

@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Lists or explains; exit code 2 for an unknown name."""
     from workbench.engines.load import device_called
-    from workbench.optimizations import PRESETS, switch, switches
+    from workbench.optimizations import PRESETS, all_switches, switch
     from workbench.optimizations.site import site_of
 
     site = site_of(device_called(options.device))
@@ -41,7 +41,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
             )
         chosen = [switch(options.name)]
     else:
-        chosen = switches()
+        chosen = all_switches()
     rows = [_row(one, site) for one in chosen]
     summary: dict[str, Any] = {
         "optimizations": rows,

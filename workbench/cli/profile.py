@@ -85,7 +85,8 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         print(found.describe())
         print(f"\ntrace: {found.trace_path}")
         print(f"  tensorboard --logdir {options.out}   (tab PYTORCH_PROFILER)")
-        print("  https://ui.perfetto.dev → Open trace file; or chrome://tracing, offline")
+        print("  https://ui.perfetto.dev → Open trace file")
+        print("  both need a network in the browser: docs/profiling.md")
         if options.host:
             print(f"Python functions: {summary['host']['html']}")
     return summary, 0

@@ -245,8 +245,8 @@ class CsmEngine:
     ) -> list[Speech]:
         """Speaks several texts: one after another, or in batches with the switch ``batching``.
 
-        In batches each part of a long text is a row of its own, ``max_frames`` holds for each, and
-        all are ready at the end. See ``workbench.engines.batches`` for what goes together.
+        In batches each part of a long text is a row of its own, and all are ready at the end. See
+        ``workbench.engines.batches`` for what goes together.
         """
         if not texts:
             raise InputError("an empty list of texts", "pass at least one text")
@@ -263,16 +263,13 @@ class CsmEngine:
         results = []
         for request in requests:
             mine = [spoken.pop(0) for _ in request.parts]
-            results.append(
-                self._speech(
-                    request,
-                    np.concatenate([sound for sound, _, _ in mine]),
-                    torch.cat([codes for _, codes, _ in mine], dim=1),
-                    "eos" if all(by_itself for _, _, by_itself in mine) else "cap",
-                    [elapsed_ms],
-                    elapsed_ms,
-                )
-            )
+            sound = np.concatenate([sound for sound, _, _ in mine])
+            codes = torch.cat([codes for _, codes, _ in mine], dim=1)
+            ended: Ended = "eos" if all(by_itself for _, _, by_itself in mine) else "cap"
+            if request.max_frames is not None and codes.shape[1] > request.max_frames:
+                codes, ended = codes[:, : request.max_frames], "cap"
+                sound = sound[: request.max_frames * self.frame_samples]
+            results.append(self._speech(request, sound, codes, ended, [elapsed_ms], elapsed_ms))
         return results
 
     def largest_batch(self) -> int:
@@ -376,8 +373,10 @@ class CsmEngine:
         return ended
 
     def _ends(self, codes: torch.Tensor) -> torch.Tensor:
-        """Whether codes ``[K, …]`` are end-of-audio frames; the last codebook doesn't count."""
-        return (codes[:-1] == self.config.codebook_eos_token_id).all(dim=0)
+        """Whether codes ``[K, …]`` are end-of-audio frames; the model's last book doesn't count."""
+        return (codes[: self.config.num_codebooks - 1] == self.config.codebook_eos_token_id).all(
+            dim=0
+        )
 
     def _cut(self, codes: torch.Tensor, limit: int) -> tuple[torch.Tensor, bool]:
         """``[K, T]`` cut at its end-of-audio frame or ``limit``, and whether it ended itself."""
@@ -403,7 +402,7 @@ class CsmEngine:
         return self._transfer.to_host(samples.float()).numpy()
 
     def _fresh_decoder(self) -> MimiDecoderStream:
-        if self._decoder is None:
+        if self._decoder is None or not self.options.buffer_pool:
             self._decoder = MimiDecoderStream(self.codec)
         self._decoder.reset()
         return self._decoder

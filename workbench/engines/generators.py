@@ -11,11 +11,32 @@ import torch.nn.functional as F
 
 from workbench.engines.conditions import networks
 from workbench.engines.stages import StageClock
+from workbench.models.csm.accelerate import accelerator
+from workbench.models.csm.end import end_flag
 from workbench.models.csm.frame import FrameStep
+from workbench.models.csm.graphs import GraphedFrames, capture_for
 from workbench.models.csm.load import LoadedCsm
+from workbench.models.csm.networks import FrameNetworks
 from workbench.models.csm.prompt import Segment, token_ids
 from workbench.models.csm.sampling import Sampling
+from workbench.models.csm.settings import FrameSettings
 from workbench.optimizations.options import EngineOptions
+
+_STATIC_STEP = 256  # positions; static caches of transformers' generate are multiples of it
+
+
+def frame_settings(options: EngineOptions, config: Any) -> FrameSettings:
+    """The frame step's part of ``options``, for a model of ``config``."""
+    codebooks = options.codebooks
+    return FrameSettings(
+        codebooks=config.num_codebooks // 2 if codebooks == "half" else codebooks,
+        fused_projections=options.fused_projections,
+        folded_depth_embedding=options.folded_depth_embedding,
+        sync_free_sampling=options.sync_free_sampling,
+        compile_mode=options.compile_mode,
+        jit=options.torch_jit,
+        cuda_graphs=options.cuda_graphs,
+    )
 
 
 class CodeGenerator(Protocol):
@@ -34,20 +55,27 @@ class CodeGenerator(Protocol):
         """Frames ``[B, K]`` int64 on the device, end-of-audio frames included.
 
         Rows that have ended go on with frames that don't count. Stops after ``max_frames``, or
-        once every row has ended.
+        once every row has ended (one frame later, where the flag is read late).
         """
         ...
 
 
 class FrameStepGenerator:
-    """Our frame step: static caches, no ``generate``; each frame as soon as it is sampled."""
+    """Our frame step: static caches, no ``generate``; each frame as soon as it is sampled.
+
+    ``networks`` is the module tree that it runs. Raises InputError for settings that the model
+    can't have.
+    """
 
     streams = True
 
     def __init__(self, csm: LoadedCsm, options: EngineOptions) -> None:
         self._csm = csm
         self._options = options
+        self.networks = FrameNetworks(csm.model, frame_settings(options, csm.model.config))
+        self._accelerator = accelerator(self.networks.settings)
         self._step: FrameStep | None = None
+        self._frames: FrameStep | GraphedFrames | None = None
 
     def frames(
         self,
@@ -58,10 +86,11 @@ class FrameStepGenerator:
         clock: StageClock,
     ) -> Iterator[torch.Tensor]:
         """See ``CodeGenerator.frames``."""
-        step = self._for_batch(len(prompts))
-        device = step.positions.device
+        step, frames = self._for_batch(len(prompts))
+        device = self.networks.device
         generator = torch.Generator(device).manual_seed(seed)
         ended = torch.zeros(len(prompts), dtype=torch.bool, device=device)
+        flag = end_flag(device, self.networks.settings.sync_free_sampling)
         # networks is entered anew after each yield: it must not leak to the consumer.
         with networks(self._options, device):
             with clock("text"):
@@ -70,23 +99,34 @@ class FrameStepGenerator:
                 hidden = step.prefill(
                     [self._embedded(step, p, i) for p, i in zip(prompts, ids, strict=True)]
                 )
+            codes = frames.frame(hidden, sampling, generator, clock)
         for index in range(max_frames):
+            if index:
+                with networks(self._options, device):
+                    codes = frames.following(codes, sampling, generator, clock)
             with networks(self._options, device):
-                codes = step.frame(hidden, sampling, generator, clock)
                 ended |= step.ended(codes)
-                done = bool(ended.all())
+                done = flag.read(ended.all())
             yield codes
-            if done or index + 1 == max_frames:
+            if done:
                 return
-            with networks(self._options, device), clock("backbone"):
-                hidden = step.advance(codes)
 
-    def _for_batch(self, batch_size: int) -> FrameStep:
+    def _for_batch(self, batch_size: int) -> tuple[FrameStep, FrameStep | GraphedFrames]:
         # One set of caches at a time: a batch of another size replaces it.
-        if self._step is None or self._step.batch_size != batch_size:
-            self._step = None
-            self._step = FrameStep(self._csm.model, batch_size)
-        return self._step
+        step, frames = self._step, self._frames
+        if (
+            step is None
+            or frames is None
+            or step.batch_size != batch_size
+            or not self._options.buffer_pool
+        ):
+            self._step = self._frames = step = frames = None
+            step = FrameStep(self.networks, batch_size)
+            self._accelerator(step)
+            graphs = self.networks.settings.cuda_graphs
+            frames = GraphedFrames(step, capture_for(self.networks.device)) if graphs else step
+            self._step, self._frames = step, frames
+        return step, frames
 
     def _embedded(
         self, step: FrameStep, prompt: Sequence[Segment], tokens: torch.Tensor
@@ -97,11 +137,24 @@ class FrameStepGenerator:
         codes = [segment.codes for segment in prompt if segment.codes is not None]
         if codes:
             embedded[tokens == config.audio_token_id] = step.embed_audio(
-                torch.cat(codes, dim=1).T.to(device)
+                torch.cat(codes, dim=1)[: step.codebooks].T.to(device)
             )
             end = torch.full((1, step.codebooks), step.eos, device=device)
             embedded[tokens == config.audio_eos_token_id] = step.embed_audio(end)
         return embedded
+
+
+def _compile_config(mode: str | None) -> Any:
+    """transformers' settings for compiling a step, which it would keep to GPUs otherwise."""
+    if mode is None:
+        return None
+    from transformers import CompileConfig
+
+    # Not one graph: the depth decoder makes its positions from a length that lives in a tensor
+    # (transformers 5.23), which breaks its graph once.
+    made = CompileConfig(fullgraph=False, dynamic=False, mode=mode)
+    made._compile_all_devices = True
+    return made
 
 
 class TransformersGenerator:
@@ -115,6 +168,7 @@ class TransformersGenerator:
     def __init__(self, csm: LoadedCsm, options: EngineOptions) -> None:
         self._csm = csm
         self._options = options
+        self._compile_config = _compile_config(options.compile_mode)
 
     def frames(
         self,
@@ -136,7 +190,12 @@ class TransformersGenerator:
             _stages_of(model, clock),
         ):
             torch.manual_seed(seed)
-            codes = model.generate(**inputs, **self._settings(sampling), max_new_tokens=max_frames)
+            codes = model.generate(
+                **inputs,
+                **self._settings(sampling),
+                **self._cache(inputs["input_ids"].shape, max_frames),
+                max_new_tokens=max_frames,
+            )
         yield from codes.unbind(dim=1)
 
     def _inputs(
@@ -160,6 +219,31 @@ class TransformersGenerator:
             )
             inputs["input_values_cutoffs"] = lengths.cumsum(dim=1).to(device)
         return inputs
+
+    def _cache(self, prompts: torch.Size, max_frames: int) -> dict[str, Any]:
+        """``generate``'s arguments for caches and compiling; both are said for each call, as
+        ``generate`` keeps what it was told for the depth decoder.
+        """
+        compiled = self._options.compile_mode is not None
+        settings: dict[str, Any] = {}
+        for prefix in ("", "depth_decoder_"):
+            # transformers compiles static caches on its own accord where there is a GPU.
+            settings[f"{prefix}disable_compile"] = not compiled
+            settings[f"{prefix}compile_config"] = self._compile_config
+        static = self._options.static_kv_cache
+        settings["depth_decoder_cache_implementation"] = "static" if static else None
+        if static:
+            settings["past_key_values"] = self._static_cache(prompts, max_frames)
+        return settings
+
+    def _static_cache(self, prompts: torch.Size, max_frames: int) -> Any:
+        """The backbone's cache, in one of a few lengths, so that few are compiled for."""
+        from transformers import StaticCache
+
+        wanted = -(-(prompts[1] + max_frames) // _STATIC_STEP) * _STATIC_STEP
+        config = self._csm.model.config
+        length = min(wanted, config.max_position_embeddings)
+        return StaticCache(config=config, max_cache_len=length)
 
     def _settings(self, sampling: Sampling) -> dict[str, Any]:
         config = self._csm.model.config

@@ -50,7 +50,7 @@ def load(
     ``optimizations`` is a list of switches (``["frame_step", "bf16"]``: exactly these are on;
     ``[]``: none, which is transformers' ``generate`` in float32) or a preset's name, whose
     switches that can't work here are told in the engine's ``left_out``. Default: the preset
-    ``default``. ``workbench.optimizations.switches()`` lists them all.
+    ``default``. ``workbench.optimizations.all_switches()`` lists them all.
 
     Raises InputError for an unknown name or setting, ModelError for files that are missing or
     damaged.

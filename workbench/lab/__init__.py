@@ -12,6 +12,7 @@ from workbench.lab.plots import (
     waterfall,
     waveform_and_spectrogram,
 )
+from workbench.lab.profiles import frame_timeline, memory_line, operator_bars
 from workbench.lab.report import Report, begin
 from workbench.lab.style import figure, style
 
@@ -22,7 +23,10 @@ __all__ = [
     "environment_card",
     "explore",
     "figure",
+    "frame_timeline",
     "interval_dots",
+    "memory_line",
+    "operator_bars",
     "player",
     "players",
     "show",

@@ -23,6 +23,7 @@ _LOOKS: Mapping[Standing, tuple[str, str]] = {
 _RATIOS = ("speedup", "memory_ratio")
 _SAVINGS = ("saving", "ttfa_saving", "first_call_saving", "variance_saving")
 _TICKS = (0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20)
+_FINE_TICKS = (0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8)  # for less than twice
 _COLUMNS = ("claim", "it says", "claimed", "measured", "why")
 _MOST = 20.0  # of the axis: a saving of everything would be without end
 
@@ -95,7 +96,8 @@ def _axis(axes: Any, rows: list[Answer]) -> None:
     low, high = 0.9 * min(shown), 1.15 * max(shown)
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    axes.set_xticks([tick for tick in _TICKS if low <= tick <= high])
+    ticks = _TICKS if high > 2 * low else _FINE_TICKS
+    axes.set_xticks([tick for tick in ticks if low <= tick <= high])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.minorticks_off()
 

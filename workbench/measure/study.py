@@ -18,7 +18,8 @@ from workbench.measure.statistics import Interval, bootstrap_interval
 from workbench.measure.verdict import Judgement, Pairs, Verdict, judge
 from workbench.measure.watch import Limits, Span, disturbances
 
-CONTROL = "A/A control"  # the baseline once more, in a process of its own
+CONTROL = "A/A control"  # the baseline once more, in processes of its own
+RUNNING, INTERRUPTED = "still running", "interrupted"  # how a study that isn't whole stopped
 _BUSY_PERCENT = 5  # of a GPU before the study: someone else's work
 
 
@@ -111,6 +112,11 @@ class Study:
         return tuple(self.results)[1:]
 
     @property
+    def finished(self) -> bool:
+        """Whether it came to its end; a checkpoint and an interrupted study didn't."""
+        return self.stopped not in (RUNNING, INTERRUPTED)
+
+    @property
     def failed(self) -> str:
         """Why the study as a whole failed: its baseline did. Empty where it didn't."""
         error = self.baseline.error
@@ -120,8 +126,21 @@ class Study:
     def disturbed(self) -> tuple[str, ...]:
         """What disturbed the study so that nothing may be said of any arm; often nothing.
 
-        Other programs on the processor or on a GPU, clocks held back; and where the baseline
-        differs from the control, which is itself, something that wasn't seen.
+        What ``seen`` has; and where the baseline differs from the control, which is itself,
+        something that wasn't seen.
+        """
+        found = list(self.seen)
+        control = self.results.get(CONTROL)
+        if control and not control.error and not self.failed:
+            judgement = self.undisturbed(CONTROL)
+            if judgement.verdict.differs:
+                found.append(f"the baseline differs from itself: {judgement}")
+        return tuple(found)
+
+    @cached_property
+    def seen(self) -> tuple[str, ...]:
+        """What was seen to disturb it: other programs on the processor or on a GPU, clocks held
+        back; often nothing.
         """
         devices = self._devices
         found = [
@@ -130,11 +149,6 @@ class Study:
             if (device.get("busy_percent") or 0) > _BUSY_PERCENT
         ]
         found += disturbances(self.spans, self.limits, {device["index"] for device in devices})
-        control = self.results.get(CONTROL)
-        if control and not control.error and not self.failed:
-            judgement = self.undisturbed(CONTROL)
-            if judgement.verdict.differs:
-                found.append(f"the baseline differs from itself: {judgement}")
         return tuple(found)
 
     def pairs(self, arm: str, metric: str | None = None, against: str | None = None) -> Pairs:

@@ -12,14 +12,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from workbench.errors import InputError
+from workbench.errors import InputError, OutputError
 from workbench.measure import memory
 from workbench.measure.arm import Arm
 from workbench.measure.host import Host
 from workbench.measure.memory import Memory
 from workbench.measure.plan import Plan
 from workbench.measure.record import utc_now
-from workbench.measure.study import CONTROL, Study
+from workbench.measure.study import CONTROL, INTERRUPTED, RUNNING, Study
 from workbench.measure.verdict import converged, judge
 from workbench.measure.watch import Limits, Watch
 
@@ -91,7 +91,7 @@ class _Run:
         self.hosts = [Host(arm, metric, plan) for arm in arms]
         self.orders: list[tuple[str, ...]] = []
         self.layout, self.layout_reason = "interleaved", "all arms fit into memory side by side"
-        self.stopped = f"all {plan.trials} rounds were run"
+        self.stopped = RUNNING
         self.keep: Keep = lambda arm, number, made: None
         self.kept: Collection[int] = ()
         self.checkpoint: Checkpoint = lambda study: None
@@ -109,7 +109,7 @@ class _Run:
         try:
             self._starts()
         except KeyboardInterrupt:
-            self.stopped = "interrupted"
+            self.stopped = INTERRUPTED
             for host in self.hosts:
                 host.kill()
             self._after = state()
@@ -138,7 +138,8 @@ class _Run:
                     self.stopped = f"every arm had its verdict after {rounds.stop} rounds"
                     return
             if number < len(self.plan.parts):
-                self.checkpoint(self._result())
+                self._write()
+        self.stopped = f"all {self.plan.trials} rounds were run"
 
     def _interleaved(self, rounds: range) -> bool:
         """A process for each arm, which take turns in each round.
@@ -198,6 +199,13 @@ class _Run:
         if self.plan.layout == "interleaved":
             self.layout_reason = "asked for"
         return self._go_on()
+
+    def _write(self) -> None:
+        """A checkpoint; a full disk is told, and the study goes on: it has all samples."""
+        try:
+            self.checkpoint(self._result())
+        except OutputError as problem:
+            self._progress(f"the study so far isn't written: {problem}")
 
     def _close(self) -> None:
         for host in self.hosts:

@@ -4,12 +4,12 @@ from workbench.optimizations.options import EngineOptions
 from workbench.optimizations.presets import DEFAULT, PRESETS, preset
 from workbench.optimizations.registry import (
     NAMES,
+    all_switches,
     applied,
     closure,
     ordered,
     resolve,
     switch,
-    switches,
 )
 from workbench.optimizations.switch import Contract, Promise, Site, Switch
 
@@ -22,11 +22,11 @@ __all__ = [
     "Promise",
     "Site",
     "Switch",
+    "all_switches",
     "applied",
     "closure",
     "ordered",
     "preset",
     "resolve",
     "switch",
-    "switches",
 ]

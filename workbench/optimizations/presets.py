@@ -6,11 +6,51 @@ from workbench.errors import InputError
 from workbench.optimizations.registry import choose
 from workbench.optimizations.switch import Site
 
-# What `load` uses where nothing is said: what was measured to help and keeps the sound.
+# What `load` uses where nothing is said: what keeps the sound and starts at once.
 DEFAULT = "default"
 
+_BASE = (
+    "inference_mode",
+    "frame_step",
+    "buffer_pool",
+    "sync_free_sampling",
+)
+_FOLDED = ("fused_projections", "folded_depth_embedding")
+
 PRESETS: dict[str, tuple[str, ...]] = {
-    DEFAULT: ("inference_mode", "frame_step", "true_streaming"),
+    DEFAULT: (*_BASE, "true_streaming", "batched_text", "batching"),
+    # The first sound soon: all that takes time once is done by `load`.
+    "conversation": (
+        *_BASE,
+        *_FOLDED,
+        "cudnn_benchmark",
+        "sdpa_flash",
+        "torch_compile",
+        "cuda_graphs",
+        "true_streaming",
+        "batched_text",
+        "pinned_memory",
+        "preload_weights",
+        "warmup",
+        "tf32",
+        "hybrid_precision",
+    ),
+    # Many texts; the last one's end counts.
+    "batch": (
+        *_BASE,
+        *_FOLDED,
+        "cudnn_benchmark",
+        "torch_compile",
+        "batched_text",
+        "batching",
+        "pinned_memory",
+        "warmup",
+        "tf32",
+        "hybrid_precision",
+    ),
+    # For fine-tuning: only what a backward pass can go through. Gradient checkpointing and the
+    # largest batch are the training loop's.
+    "training": ("cudnn_benchmark", "matmul_precision", "tf32", "bf16"),
 }
 
 

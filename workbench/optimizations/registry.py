@@ -92,7 +92,7 @@ def switch(name: str) -> Switch:
     return found
 
 
-def switches() -> list[Switch]:
+def all_switches() -> list[Switch]:
     """All of them, in the order of a ladder."""
     return [switch(name) for name in NAMES]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.optimizations.registry import switches
+from workbench.optimizations.registry import all_switches
 
 
 def markdown_table() -> str:
@@ -11,7 +11,7 @@ def markdown_table() -> str:
         "| switch | what | promise about the sound | shows in | works on |",
         "|---|---|---|---|---|",
     ]
-    for one in switches():
+    for one in all_switches():
         values = f" (`{'`, `'.join(one.values)}`)" if one.values else ""
         lines.append(
             f"| `{one.name}`{values} | {one.summary} | {one.contract} | `{one.metric}` "

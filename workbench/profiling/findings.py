@@ -13,9 +13,10 @@ from workbench.profiling.trace import HOST
 
 STAGE_WORDS: Mapping[str, str] = {
     "text": "text", "context": "context's encoding", "prefill": "prefill", "backbone": "backbone",
-    "depth": "depth decoder", "codec": "codec", "frame": "frame step", HOST: "host code",
+    "depth": "depth decoder", "codec": "codec", "graph": "frame's CUDA graph", HOST: "host code",
 }  # fmt: skip
 _IDLE = 0.25  # idle shares above are worth a switch against launches
+_MANY = 100  # operator calls of a frame; far from the roofline they cost more than their work
 _NEAR_LIMIT = 0.4  # shares of the roofline above which only smaller weights help much
 _DOMINANT = 0.4
 
@@ -94,7 +95,8 @@ def _asked(
         yield "frame_step", f"generate's host code makes {calls}"
     if on_gpu and frame.host_reads >= 1:
         yield "sync_free_sampling", f"the host waits {frame.host_reads:.0f} times a frame"
-    if idle_share > _IDLE:
+    far = limit_share is not None and limit_share < _NEAR_LIMIT
+    if idle_share > _IDLE or (far and frame.operators > _MANY):
         launches = f"{frame.kernel_launches:,.0f} launches a frame"
         if on_gpu:
             yield "cuda_graphs", f"the GPU waits for {launches}"

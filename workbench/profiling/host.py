@@ -41,6 +41,18 @@ class HostProfile:
     json_path: Path
     text_path: Path
 
+    def rows(self, count: int) -> list[dict[str, Any]]:
+        """The ``count`` functions with most time of their own, as a table shows them."""
+        return [
+            {
+                "function": row.function,
+                "own time (ms/request)": row.self_ms,
+                "share (%)": 100 * row.share,
+                "where": row.where,
+            }
+            for row in self.functions[:count]
+        ]
+
 
 def host_profile(
     request: Callable[[], Any], out: Path | str, *, requests: int = 3, name: str = "host"
@@ -104,7 +116,8 @@ def _functions(root: Any, requests: int) -> Iterator[FunctionRow]:
         stack += frame.children
         if frame.is_synthetic or frame.total_self_time <= 0:
             continue
-        key = (frame.function, f"{frame.file_path_short or ''}:{frame.line_no or 0}")
+        place = f"{frame.file_path_short}:{frame.line_no}" if frame.line_no else "built in"
+        key = (frame.function, place)
         times[key] = times.get(key, 0.0) + frame.total_self_time
     total = sum(times.values()) or 1.0
     for (function, where), seconds in sorted(times.items(), key=lambda item: -item[1]):

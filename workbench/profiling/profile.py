@@ -21,6 +21,7 @@ from workbench.profiling import findings, tables
 from workbench.profiling.events import read_events
 from workbench.profiling.memory import MemoryUse, memory_use
 from workbench.profiling.roofline import FrameLimit
+from workbench.profiling.timeline import FrameLine, frame_line
 from workbench.profiling.trace import Gap, Trace, total_us
 
 if TYPE_CHECKING:
@@ -142,6 +143,71 @@ class Profile:
         return (
             f"Under the profiler the request took {self.overhead:.1f} times as long "
             f"({self.profiled_ms:,.0f} instead of {self.time_ms:,.0f} ms)."
+        )
+
+    @property
+    def stage_chart(self) -> dict[str, dict[str, float]]:
+        """The request's one bar, for ``lab.stage_bars``."""
+        stages = {findings.stage_words(name): time for name, time in self.stages_ms.items()}
+        return {self.bar: stages}
+
+    @property
+    def bar(self) -> str:
+        """How a plot names the request."""
+        return f"{self.frames} frames"
+
+    @property
+    def limits_ms(self) -> dict[str, float]:
+        """The roofline of the request's frames, for ``lab.stage_bars``; empty without one."""
+        return {self.bar: self.frames * self.limit.limit_ms} if self.limit else {}
+
+    def stage_rows(self) -> list[dict[str, Any]]:
+        """``by_stage`` as a table shows it."""
+        return [_stage_row(row, self.trace.on_gpu) for row in self.by_stage()]
+
+    def count_rows(self) -> list[dict[str, Any]]:
+        """``counts`` as a table shows it."""
+        return [
+            {"what": name.replace("_", " "), "per frame": times}
+            for name, times in asdict(self.counts).items()
+            if times
+        ]
+
+    @property
+    def operator_finding(self) -> str:
+        """Which operator takes most, and how many calls a frame makes."""
+        most = self.by_operator(1)[0]
+        whole = "the GPU's time" if self.trace.on_gpu else "the operators' time"
+        rows = self.by_operator()
+        times = [row.device_ms if self.trace.on_gpu else row.self_ms for row in rows]
+        what = "launches" if self.trace.on_gpu else "operator calls"
+        return (
+            f"{most.operator} takes {findings.percent(times[0] / sum(times))} of {whole}; "
+            f"a frame makes {self.launches_per_frame:,.0f} {what}"
+        )
+
+    @cached_property
+    def frame(self) -> FrameLine:
+        """One frame on a time line."""
+        return frame_line(self.trace)
+
+    @property
+    def frame_finding(self) -> str:
+        """How much of a frame nothing runs, and in how many gaps."""
+        nothing = "no kernel" if self.trace.on_gpu else "no operator"
+        return (
+            f"For {findings.percent(self.frame.idle_share)} of a frame {nothing} runs, "
+            f"in {len(self.frame.idle):,} gaps"
+        )
+
+    @property
+    def memory_finding(self) -> str:
+        """The peak and the allocations of a frame."""
+        if self.memory is None:
+            return "allocations were not noted"
+        return (
+            f"A request takes {self.memory.peak_bytes / 1e6:,.1f} MB at its peak; each frame "
+            f"makes {self.memory.allocations_per_frame:,.0f} allocations"
         )
 
     @property
@@ -280,6 +346,21 @@ def profile(
     found = _advised(found, engine)
     write_json(out / "profile.json", found.to_dict())
     return found
+
+
+def _stage_row(row: tables.StageRow, on_gpu: bool) -> dict[str, Any]:
+    looked_at_ms = row.busy_ms + row.idle_ms
+    share = row.limit_share
+    return {
+        "stage": findings.stage_words(row.stage),
+        "time (ms)": row.time_ms,
+        "idle (%)": 100 * row.idle_ms / looked_at_ms if looked_at_ms else None,
+        ("launches" if on_gpu else "operator calls"): row.launches if on_gpu else row.operators,
+        "GB/s": row.gbs,
+        "GFLOP/s": row.gflops,
+        "roofline (ms)": row.limit_ms,
+        "of the roofline (%)": None if share is None else 100 * share,
+    }
 
 
 def request_of(

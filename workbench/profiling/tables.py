@@ -11,13 +11,14 @@ from workbench.profiling.events import Event
 from workbench.profiling.roofline import FrameLimit
 from workbench.profiling.trace import Operator, Trace, merged, total_us
 
-# The roofline's parts of each stage of a frame. An engine may run parts in one stage, "frame".
+# The roofline's parts of each stage of a frame. A CUDA graph runs all but the codec as one stage.
 PARTS: Mapping[str, tuple[str, ...]] = {
     "backbone": ("embedding rows", "backbone", "first code's head"),
     "depth": ("depth projection", "depth decoder", "codebook heads"),
     "codec": ("Mimi decoder",),
 }
-WHOLE_FRAME = "frame"
+GRAPH = "graph"
+_IN_GRAPH = ("backbone", "depth")
 _HOST_READS = ("aten::item", "aten::_local_scalar_dense")
 _WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 
@@ -147,12 +148,12 @@ def by_stage(
 def stage_limits(limit: FrameLimit, stages: Iterable[str]) -> dict[str, tuple[int, int, float]]:
     """Bytes, operations and least ms of a frame, by those of ``stages`` that the roofline covers.
 
-    Parts whose own stage didn't run are the ``frame`` stage's, where there is one.
+    Where a CUDA graph ran, backbone and depth decoder are in it.
     """
     ran = set(stages)
     found: dict[str, tuple[int, int, float]] = {}
     for own, parts in PARTS.items():
-        stage = own if own in ran else WHOLE_FRAME
+        stage = GRAPH if GRAPH in ran and own in _IN_GRAPH else own
         if stage not in ran:
             continue
         nbytes, flops, least_ms = found.get(stage, (0, 0, 0.0))

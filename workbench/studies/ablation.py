@@ -216,6 +216,8 @@ def _sounds(
     transcripts = Transcripts()
     for arm, against in waiting:
         before, after = clips[name_of(against)], clips[name_of(arm.switches)]
+        if arm.removes:
+            before, after = after, before
         check = check_sound(before, after, contract_of(arm), transcripts)
         progress(f"sound of {arm.name}: {check.sentence}")
         both = pair(before, after)

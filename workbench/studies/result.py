@@ -318,8 +318,6 @@ class Ablation:
         if not all(path.is_file() for path in pair):
             return {}
         labels = [f"without {arm.switch}", f"with {arm.switch}"]
-        if arm.removes:
-            labels.reverse()
         return {text: Audio.read(path) for text, path in zip(labels, pair, strict=True)}
 
     # -- One row ---------------------------------------------------------------------------------
@@ -342,7 +340,7 @@ class Ablation:
 
 
 def clip_path(folder: Path, arm: str, which: str) -> Path:
-    """Where the clip ``before`` (of the arm it is measured against) or ``after`` lies."""
+    """Where the clip ``before`` (without the switch) or ``after`` (with it) lies."""
     return folder / "sound" / f"{slug_of(arm)}-{which}.flac"
 
 

@@ -4,66 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
-from workbench.models.csm.sampling import Sampling, choose
+from workbench.models.csm.networks import FrameNetworks
+from workbench.models.csm.sampling import Sampling, choose, choose_multinomial, gumbel_
 from workbench.models.csm.transformer import CachedTransformer
-
-if TYPE_CHECKING:
-    from transformers import CsmForConditionalGeneration
 
 _LENGTH_STEP = 64  # positions; the cache is read in whole steps, so that few lengths occur
 
+Function = Callable[..., torch.Tensor]
 Stage = Callable[[str], AbstractContextManager[None]]
 
 
-def _untimed(_name: str) -> AbstractContextManager[None]:
+def untimed(_name: str) -> AbstractContextManager[None]:
+    """A ``Stage`` that does nothing."""
     return nullcontext()
 
 
 class FrameStep:
     """Generates frames for ``batch_size`` rows, each at a position of its own.
 
-    The model's parameters are shared, not copied. Architecture: a Llama backbone reads text and
-    audio embeddings and predicts codebook 0; a small depth decoder predicts the others in turn
-    from the backbone's hidden state (Sesame CSM, https://github.com/SesameAILabs/csm).
+    Architecture: a Llama backbone reads text and audio embeddings and predicts codebook 0; a
+    small depth decoder predicts the others in turn from the backbone's hidden state (Sesame CSM,
+    https://github.com/SesameAILabs/csm).
+
+    The step is made of functions on tensors: ``read`` (codes to hidden state) and the pairs
+    ``first_logits``/``first_code`` (codebook 0), ``second_…`` (codebook 1, which reads the
+    hidden state) and ``next_…`` (the others). They are attributes, which an accelerator replaces:
+    the ``…_code`` where sampling is sync-free, the ``…_logits`` where it isn't.
     """
 
     def __init__(
-        self,
-        model: CsmForConditionalGeneration,
-        batch_size: int = 1,
-        positions: int | None = None,
+        self, networks: FrameNetworks, batch_size: int = 1, positions: int | None = None
     ) -> None:
-        config = model.config
-        self.codebooks: int = config.num_codebooks
-        self.codes_per_book: int = config.codec_config.codebook_size
-        self.eos: int = config.codebook_eos_token_id
+        self.networks = networks
+        self.codebooks = networks.codebooks
+        self.eos = networks.eos
+        self.sync_free = networks.settings.sync_free_sampling
         self.batch_size = batch_size
-        self.positions_limit: int = positions or config.max_position_embeddings
-        self.backbone = CachedTransformer(model.backbone_model, batch_size, self.positions_limit)
-        self.depth = CachedTransformer(model.depth_decoder.model, batch_size, self.codebooks)
-        self._text_table = model.embed_text_tokens
-        self._audio_table = model.backbone_model.embed_tokens.embed_audio_tokens
-        self._depth_table = model.depth_decoder.model.embed_tokens
-        self._depth_projector = model.depth_decoder.model.inputs_embeds_projector
-        self._head = model.lm_head
-        self._depth_heads = model.depth_decoder.codebooks_head.weight  # [K-1, H, V]
-        self._offsets = model.backbone_model.embed_tokens.audio_tokens_offsets  # [K]
-        self._vocabulary: int = config.vocab_size
-        self.positions = torch.zeros(batch_size, dtype=torch.int64, device=self._head.weight.device)
+        self.positions_limit = positions or networks.positions_limit
+        self.backbone = CachedTransformer(networks.backbone, batch_size, self.positions_limit)
+        self.depth = CachedTransformer(networks.depth, batch_size, self.codebooks)
+        # Vocabulary entries past the codec's codebook can't be decoded.
+        heads = networks.depth_heads[: self.codebooks - 1, :, : networks.codes_per_book]
+        self._heads = heads.detach().unbind()
+        self._tables = networks.depth_tables().detach().unbind()
+        device = networks.device
+        self._depth_slots = [self.depth.slots[:end] for end in range(self.codebooks + 1)]
+        ends = range(_LENGTH_STEP, self.positions_limit + _LENGTH_STEP, _LENGTH_STEP)
+        self._read_slots = [self.backbone.slots[: min(end, self.positions_limit)] for end in ends]
+        self.positions = torch.zeros(batch_size, dtype=torch.int64, device=device)
         self._furthest = 0  # the furthest row's position, known on the host
+        shape = (self.codebooks, batch_size, networks.codes_per_book)
+        self.noise = torch.zeros(shape, device=device)  # a frame's draws
+        self._temperatures = torch.ones(2, device=device)
+        self._sampling = Sampling.greedy()
+        self.before_read: Callable[[], None] = lambda: None
+        self.read: Function = self._read
+        self.first_logits: Function = self._first_logits
+        self.first_code: Function = self._first_code
+        self.second_logits: Function = self._second_logits
+        self.second_code: Function = self._second_code
+        self.next_logits: Function = self._next_logits
+        self.next_code: Function = self._next_code
 
     def embed_text(self, ids: torch.Tensor) -> torch.Tensor:
         """Text token ids ``[T]`` → ``[T, H]``."""
-        return self._text_table(ids)
+        return self.networks.text_table(ids)
 
     def embed_audio(self, codes: torch.Tensor) -> torch.Tensor:
         """Codes ``[N, K]`` → the sum of their embeddings ``[N, H]``."""
-        return F.embedding_bag(codes + self._offsets, self._audio_table.weight, mode="sum")
+        table = self.networks.audio_table.weight
+        return F.embedding_bag(codes + self.networks.offsets, table, mode="sum")
 
     def prefill(self, prompts: list[torch.Tensor]) -> torch.Tensor:
         """Starts every row anew from its prompt ``[T, H]``; returns the last hidden ``[B, H]``."""
@@ -81,44 +95,166 @@ class FrameStep:
 
     def advance(self, codes: torch.Tensor) -> torch.Tensor:
         """Reads a frame's codes ``[B, K]``; returns the backbone's hidden state ``[B, H]``."""
-        furthest = self._furthest + 1
-        length = min(-(-furthest // _LENGTH_STEP) * _LENGTH_STEP, self.positions_limit)
-        hidden = self.backbone.step(self.embed_audio(codes)[:, None], self.positions, length)
+        self.before_read()
+        hidden = self.read(codes, self.positions, self.slots_read())
         self.positions += 1
-        self._furthest = furthest
-        return hidden[:, 0]
+        self.moved()
+        return hidden
 
     def frame(
         self,
         hidden: torch.Tensor,
         sampling: Sampling,
         generator: torch.Generator | None,
-        stage: Stage = _untimed,
+        stage: Stage = untimed,
     ) -> torch.Tensor:
         """The next frame's codes ``[B, K]`` int64 from the backbone's hidden state ``[B, H]``."""
+        self.use(sampling)
+        if self.sync_free:
+            self.draw(generator)
+        return self.write(hidden, stage, generator)
+
+    def following(
+        self,
+        codes: torch.Tensor,
+        sampling: Sampling,
+        generator: torch.Generator | None,
+        stage: Stage = untimed,
+    ) -> torch.Tensor:
+        """The frame after ``codes`` ``[B, K]``: ``advance``, then ``frame``."""
         with stage("backbone"):
-            logits = self._head(hidden)[:, : self.codes_per_book]
-            code = choose(logits, sampling.temperature, sampling.top_k, generator)
-        codes = [code]
-        with stage("depth"):
-            first = self._depth_table(code)
-            x = self._depth_projector(torch.stack((hidden, first), dim=1))
-            out = self.depth.block(x, start=0)
-            for book in range(1, self.codebooks):
-                # Vocabulary entries past the codec's codebook can't be decoded.
-                head = self._depth_heads[book - 1, :, : self.codes_per_book]
-                code = choose(
-                    out[:, -1] @ head, sampling.depth_temperature, sampling.depth_top_k, generator
-                )
-                codes.append(code)
-                if book + 1 < self.codebooks:
-                    embedded = self._depth_table(code + book * self._vocabulary)
-                    out = self.depth.block(self._depth_projector(embedded)[:, None], book + 1)
-        return torch.stack(codes, dim=1)
+            hidden = self.advance(codes)
+        return self.frame(hidden, sampling, generator, stage)
 
     def ended(self, codes: torch.Tensor) -> torch.Tensor:
         """Which rows of ``codes`` ``[B, K]`` are the end-of-audio frame, ``[B]`` bool.
 
-        As in transformers' ``generate``, the last codebook isn't looked at.
+        As in transformers' ``generate``, the model's last codebook isn't looked at.
         """
-        return (codes[:, :-1] == self.eos).all(dim=-1)
+        return (codes[:, : self.networks.ending_codebooks] == self.eos).all(dim=-1)
+
+    # What follows is for those who drive the step piece by piece, as a CUDA graph does.
+
+    def lengths(self) -> list[torch.Tensor]:
+        """Every ``slots`` that ``read`` and ``next_…`` are called with."""
+        return [*self._read_slots, *self._depth_slots[3:]]
+
+    def caches(self) -> list[torch.Tensor]:
+        """The tensors that are written in place from frame to frame."""
+        return [*self.backbone.keys, *self.backbone.values, *self.depth.keys, *self.depth.values]
+
+    def use(self, sampling: Sampling) -> None:
+        """Makes ``sampling`` the one that ``write`` follows."""
+        if sampling != self._sampling:
+            pair = (sampling.temperature or 1.0, sampling.depth_temperature or 1.0)
+            self._temperatures.copy_(torch.tensor(pair))
+            self._sampling = sampling
+
+    def draw(self, generator: torch.Generator | None) -> None:
+        """Draws all random numbers of one frame, in one piece."""
+        if not self._sampling.is_greedy:
+            gumbel_(self.noise, generator)
+
+    def slots_read(self) -> torch.Tensor:
+        """The positions ``[length]`` that the next ``read`` looks at, in whole steps."""
+        return self._read_slots[self._furthest // _LENGTH_STEP]
+
+    def moved(self) -> None:
+        """Notes on the host that every row stands one position further."""
+        self._furthest += 1
+
+    def write(
+        self,
+        hidden: torch.Tensor,
+        stage: Stage = untimed,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """A frame's codes ``[B, K]`` from ``hidden`` ``[B, H]``.
+
+        Sync-free sampling takes the numbers drawn before; the other way draws from ``generator``.
+        """
+        with stage("backbone"):
+            code = self._chosen(0, self.first_code, self.first_logits, generator, hidden)
+        codes = [code]
+        with stage("depth"):
+            for book in range(1, self.codebooks):
+                weights = (self._tables[book - 1], self._heads[book - 1])
+                if book == 1:
+                    inputs = (hidden, code, *weights)
+                    functions = self.second_code, self.second_logits
+                else:
+                    inputs = (code, self._depth_slots[book + 1], *weights)
+                    functions = self.next_code, self.next_logits
+                code = self._chosen(book, *functions, generator, *inputs)
+                codes.append(code)
+        return torch.stack(codes, dim=1)
+
+    def _chosen(
+        self,
+        book: int,
+        code_of: Function,
+        logits_of: Function,
+        generator: torch.Generator | None,
+        *inputs: torch.Tensor,
+    ) -> torch.Tensor:
+        """Codes ``[B]`` of ``book``, in the way that the settings say."""
+        sampling = self._sampling
+        if book == 0:
+            temperature, top_k = sampling.temperature, sampling.top_k
+        else:
+            temperature, top_k = sampling.depth_temperature, sampling.depth_top_k
+        scalar = self._temperatures[min(book, 1)] if temperature else None
+        if self.sync_free:
+            return code_of(scalar, top_k, self.noise[book], *inputs)
+        return choose_multinomial(logits_of(*inputs), scalar, top_k, generator)
+
+    # The functions on tensors.
+
+    def _read(
+        self, codes: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor
+    ) -> torch.Tensor:
+        embedded = self.embed_audio(codes)[:, None]
+        return self.backbone.step(embedded, positions, slots)[:, 0]
+
+    def _first_logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.networks.head(hidden)[:, : self.networks.codes_per_book]
+
+    def _second_logits(
+        self, hidden: torch.Tensor, code: torch.Tensor, table: torch.Tensor, head: torch.Tensor
+    ) -> torch.Tensor:
+        first = self.networks.embed_depth(code, table)
+        x = torch.stack((self.networks.projector(hidden), first), dim=1)
+        return self.depth.block(x, self.depth.slots[:2])[:, -1] @ head
+
+    def _next_logits(
+        self, code: torch.Tensor, slots: torch.Tensor, table: torch.Tensor, head: torch.Tensor
+    ) -> torch.Tensor:
+        x = self.networks.embed_depth(code, table)[:, None]
+        return self.depth.block(x, slots)[:, -1] @ head
+
+    def _first_code(
+        self,
+        temperature: torch.Tensor | None,
+        top_k: int,
+        gumbel: torch.Tensor,
+        *inputs: torch.Tensor,
+    ) -> torch.Tensor:
+        return choose(self._first_logits(*inputs), temperature, top_k, gumbel)
+
+    def _second_code(
+        self,
+        temperature: torch.Tensor | None,
+        top_k: int,
+        gumbel: torch.Tensor,
+        *inputs: torch.Tensor,
+    ) -> torch.Tensor:
+        return choose(self._second_logits(*inputs), temperature, top_k, gumbel)
+
+    def _next_code(
+        self,
+        temperature: torch.Tensor | None,
+        top_k: int,
+        gumbel: torch.Tensor,
+        *inputs: torch.Tensor,
+    ) -> torch.Tensor:
+        return choose(self._next_logits(*inputs), temperature, top_k, gumbel)

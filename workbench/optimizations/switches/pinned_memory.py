@@ -27,6 +27,6 @@ SWITCH = Switch(
     change=_on,
     supported=only_cuda,
     where="CUDA",
-    workload="first_call",
-    metric="first_call_ms",
+    workload="transfer",
+    metric="transfer_ms",
 )

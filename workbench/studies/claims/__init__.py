@@ -2,7 +2,7 @@
 
 from workbench.studies.claims.answers import Answer, Standing, answer
 from workbench.studies.claims.ledger import Claim, read_claims
-from workbench.studies.claims.run import answer_claims
+from workbench.studies.claims.run import answer_claims, claims_settings
 from workbench.studies.claims.written import Answers, read_answers, write_answers
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Standing",
     "answer",
     "answer_claims",
+    "claims_settings",
     "read_answers",
     "read_claims",
     "write_answers",

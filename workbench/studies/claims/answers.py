@@ -136,7 +136,7 @@ def _decided(claim: Claim, found: Figure, on: Mapping[str, str]) -> tuple[Standi
         return Standing.NOT_MEASURABLE, f"{words}, but {found.reason}"
     if claim.metric in _AT_MOST:
         return _at_most(claim, found.interval, words)
-    if claim.expected[0] == 0 and claim.metric != "fails":
+    if claim.expected[0] == 0:
         return _at_all(claim, found, words)
     return _at_least(claim, found, words)
 
@@ -148,6 +148,8 @@ def _at_least(claim: Claim, found: Figure, words: str) -> tuple[Standing, str]:
     assert interval is not None
     if interval.low >= low:
         return Standing.CONFIRMED, f"{words}; claimed {claimed}"
+    if claim.metric == "fails":
+        return Standing.REFUTED, words
     if interval.high < low:
         helps = {
             Verdict.FASTER: "it helps, but by less than claimed",

@@ -42,7 +42,11 @@ class Gathered:
     def _found(self, way: Way) -> Evidence:
         if way.probe:
             return self.by_probe.get(way.probe, _UNMEASURED)
-        return self.by_switch.get(set_name(way.switches), _UNMEASURED)
+        found = self.by_switch.get(set_name(way.switches), _UNMEASURED)
+        spoken = len(found.result.arm.kwargs.get("texts", "")) if isinstance(found, Pair) else 0
+        if way.texts > 1 and isinstance(found, Pair) and spoken < way.texts:
+            return Missing(f"measured with {spoken} texts, and the claim is about {way.texts}")
+        return found
 
 
 def set_name(switches: Sequence[str]) -> str:

@@ -1,14 +1,14 @@
 """Answers all claims: takes what was measured before, measures the rest, and judges.
 
-answers = answer_claims(AblationSettings(trials=40), folder)
+answers = answer_claims(claims_settings({"trials": 40}, "mine"), folder)
 for answer in answers.all: print(answer.claim.id, answer.standing, answer.reason)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from workbench.errors import InputError
 from workbench.measure.study_record import STUDY_FILE
@@ -25,12 +25,19 @@ from workbench.studies.claims.sets import SETS, measure_sets, read_sets
 from workbench.studies.claims.ways import way_of
 from workbench.studies.claims.written import Answers, write_answers
 from workbench.studies.result import FILE as ABLATION_FILE
-from workbench.studies.settings import AblationSettings
+from workbench.studies.settings import DEFAULT_TEXTS, AblationSettings, settings_from
 
 Progress = Callable[[str], None]
 Value = TypeVar("Value", str, tuple[str, ...])
 
+# One more than an ablation has: the claim about batches is of three texts.
+TEXTS = (*DEFAULT_TEXTS, "my brother likes the small white horse")
 PROBES = "probes"  # a folder; its studies are named by probe
+
+
+def claims_settings(fields: Mapping[str, Any], where: str) -> AblationSettings:
+    """Settings of the measurements; InputError that names ``where`` and the field at fault."""
+    return settings_from({"texts": TEXTS, **fields}, where)
 
 
 def answer_claims(

@@ -34,7 +34,8 @@ class Way:
     ``facts.py``). ``needs`` is what must be there (a key of ``NEEDS``); where it isn't, what the
     switches do to the engine at hand is told beside the reason. ``metric`` is the figure of the
     samples (None: the one that the switch's effect shows in). ``sound`` says that the claim also
-    promises the sound. ``gap`` is why nothing here can measure it.
+    promises the sound. ``texts`` is how many there must be, for a batch of them. ``gap`` is why
+    nothing here can measure it.
     """
 
     switches: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class Way:
     needs: str = "tts"
     metric: str | None = None
     sound: bool = False
+    texts: int = 1
     gap: str = ""
 
 
@@ -67,7 +69,7 @@ WAYS: Mapping[str, Way] = {
     "fern.whisper.int8.accuracy": Way(needs="whisper"),
     "fern.whisper.base": Way(needs="whisper"),
     "fern.whisper.tiny": Way(needs="whisper"),
-    "fern.batch.tts": _on("batching"),
+    "fern.batch.tts": _on("batching", texts=3),
     "fern.rvq": Way(needs="rvq"),
     "fern.rvq.tts": Way(needs="rvq"),
     "fern.cuda_graphs.variance": _on("cuda_graphs"),

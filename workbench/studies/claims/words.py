@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.measure.statistics import Interval
 from workbench.studies.claims.ledger import Claim
 
-_TIMES = {"speedup": "times as fast", "memory_ratio": "times less memory"}
+_TIMES = {"speedup": "as fast", "memory_ratio": "less memory"}
 _SHARES = {
     "saving": "less time",
     "ttfa_saving": "less time to first audio",
@@ -23,50 +23,55 @@ _UNITS = {
     "seconds": "s",
     "chars_per_s": "characters/s",
     "allocations": "allocations a frame",
-    "fails": "(1: it fails)",
 }
 
 
 def claimed_words(claim: Claim) -> str:
     """The claimed range: "20–30 % less time"; a claim without a figure says "faster"."""
     low, high = claim.expected
-    if (low, high) == (0.0, 1.0):
-        return {"first_call_saving": "a faster first call"}.get(claim.metric, "faster")
-    return _words(claim.metric, low, high)
+    if claim.metric == "fails":
+        return "it fails" if high else "it works"
+    if claim.metric in _SHARES and (low, high) == (0.0, 1.0):
+        return "a faster first call" if claim.metric == "first_call_saving" else "faster"
+    first, last = _number(claim.metric, low), _number(claim.metric, high)
+    return _with_unit(claim.metric, first if low == high else f"{first}–{last}")
 
 
 def figure_words(metric: str, figure: Interval) -> str:
-    """A measured figure with its interval: "12 % (10–14 %) less time"."""
-    value = _number(metric, figure.value)
+    """A measured figure with its interval: "12 % less time (10 to 14, n = 40)"."""
+    if metric == "fails":
+        return "it fails" if figure.value else "it works"
+    more = metric in _SHARES and figure.high < 0  # a saving below zero is a loss
+    ends = (-figure.high, -figure.low) if more else (figure.low, figure.high)
+    told = _with_unit(metric, _number(metric, -figure.value if more else figure.value))
+    if more:
+        told = told.replace(" less ", " more ").replace(" fewer ", " more ")
     if figure.low == figure.high:  # counted
-        return _with_unit(metric, value)
-    between = f"{_number(metric, figure.low)} to {_number(metric, figure.high)}"
-    return f"{_with_unit(metric, value)} ({between}, n = {figure.n})"
-
-
-def _words(metric: str, low: float, high: float) -> str:
-    first, last = _number(metric, low), _number(metric, high)
-    return _with_unit(metric, first if low == high else f"{first}–{last}")
-
-
-def _number(metric: str, value: float) -> str:
-    if metric in _SHARES:
-        return f"{100 * value:.3g}"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def _with_unit(metric: str, number: str) -> str:
-    if metric in _TIMES:
-        return f"{number}× {_TIMES[metric].removeprefix('times ')}"
-    if metric in _SHARES:
-        return f"{number} % {_SHARES[metric]}"
-    return f"{number} {_UNITS[metric]}"
+        return told
+    low, high = (_number(metric, end) for end in ends)
+    return f"{told} ({low} to {high}, n = {figure.n})"
 
 
 def short_words(metric: str, figure: Interval) -> str:
-    """As ``figure_words``, for a table's cell: "1.35× (1.30–1.41)"."""
+    """As ``figure_words``, for a table's cell: "1.35× (1.30 to 1.41)"."""
+    if metric == "fails":
+        return figure_words(metric, figure)
     sign = "×" if metric in _TIMES else " %" if metric in _SHARES else ""
     value = f"{_number(metric, figure.value)}{sign}"
     if figure.low == figure.high:
         return value
     return f"{value} ({_number(metric, figure.low)} to {_number(metric, figure.high)})"
+
+
+def _number(metric: str, value: float) -> str:
+    if metric in _SHARES:
+        value *= 100
+    return (f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}").replace("-", "−")
+
+
+def _with_unit(metric: str, number: str) -> str:
+    if metric in _TIMES:
+        return f"{number}× {_TIMES[metric]}"
+    if metric in _SHARES:
+        return f"{number} % {_SHARES[metric]}"
+    return f"{number} {_UNITS[metric]}"
