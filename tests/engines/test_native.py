@@ -46,6 +46,20 @@ def test_int8_weights_speak(tiny_folder, tiny_engine):
     assert 0 < (ours - plain).norm() / plain.norm() < 0.05
 
 
+@pytest.mark.parametrize(
+    "more", [(), ("fused_projections", "folded_depth_embedding", "inference_mode")]
+)
+def test_int8_weights_speak_by_the_frame_step(tiny_folder, more):
+    native = workbench.load(str(tiny_folder), optimizations=["frame_step", "native_int8", *more])
+    layers = [part for network in native.networks for part in network.modules()]
+    assert not any(type(part) is torch.nn.Linear for part in layers)
+    assert any(isinstance(part, Int8Linear) for part in layers)
+    first = native.synthesize("hello", seed=1, max_frames=3)
+    again = native.synthesize("hello", seed=1, max_frames=3)
+    assert np.array_equal(first.codes, again.codes)
+    assert first.codes.shape[1] == 3
+
+
 def test_where_the_kernels_are_missing_the_switches_say_so():
     assert resolve(["native_rvq"], Site()) == EngineOptions(native_rvq=True)
     with pytest.MonkeyPatch.context() as patch:
