@@ -15,6 +15,7 @@ from workbench.errors import InputError
 
 ABI_VERSION = 1
 OK, BAD_ARGUMENT, NOT_FINITE, NO_MEMORY = range(4)
+CUDA_UNSUPPORTED = -1
 ISAS = ("portable", "avx2", "avx512_vnni")
 
 _ENDINGS = {"darwin": ".dylib"}
@@ -79,6 +80,11 @@ def cpu_library() -> ctypes.CDLL | None:
     return _loaded("workbench_cpu")[0]
 
 
+def cuda_library() -> ctypes.CDLL | None:
+    """The CUDA kernels, None where they aren't built."""
+    return _loaded("workbench_cuda")[0]
+
+
 @contextmanager
 def using_isa(name: str) -> Iterator[None]:
     """Holds the CPU kernels to one of ``ISAS`` for a block; for tests and benchmarks.
@@ -118,8 +124,7 @@ def _loaded(name: str) -> tuple[ctypes.CDLL | None, Path | None, str]:
         return None, path, f"{path} can't be loaded: {problem}"
     if version != ABI_VERSION:
         return None, path, f"{path} is of interface {version}, not {ABI_VERSION}: install again"
-    if name == "workbench_cpu":
-        _declare(library)
+    _declare(library, _cpu_signatures() if name == "workbench_cpu" else _cuda_signatures())
     return library, path, ""
 
 
@@ -128,9 +133,12 @@ def _cuda_version(library: ctypes.CDLL) -> int:
     return version
 
 
-def _declare(library: ctypes.CDLL) -> None:
+_Signatures = dict[str, tuple[type, list[type]]]
+
+
+def _cpu_signatures() -> _Signatures:
     pointer, count, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
-    signatures: dict[str, tuple[type, list[type]]] = {
+    return {
         "wb_isa": (ctypes.c_char_p, []),
         "wb_set_isa": (number, [ctypes.c_char_p]),
         "wb_rvq_packed_bytes": (count, [count] * 3),
@@ -145,6 +153,27 @@ def _declare(library: ctypes.CDLL) -> None:
             for name in ("wb_int8_linear", "wb_int8_linear_bf16")
         },
     }
+
+
+def _cuda_signatures() -> _Signatures:
+    pointer, count, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+    return {
+        "wb_cuda_rvq_encode": (
+            number,
+            [pointer, count, pointer, count, count, count, pointer, pointer, pointer],
+        ),
+        "wb_cuda_embedding_sum": (
+            number,
+            [pointer, count, pointer, count, count, count, number, pointer, pointer],
+        ),
+        "wb_cuda_int8_linear": (
+            number,
+            [pointer, count, *[pointer] * 3, count, count, count, number, pointer, pointer],
+        ),
+    }
+
+
+def _declare(library: ctypes.CDLL, signatures: _Signatures) -> None:
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments

@@ -12,8 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workbench.errors import InputError
-from workbench.native.library import cpu_library
-from workbench.native.registration import done, register, thread_count, warn_of_reference
+from workbench.native.library import cpu_library, cuda_library
+from workbench.native.registration import (
+    done,
+    launched,
+    register,
+    thread_count,
+    warn_of_reference,
+)
 
 # From here on a product with widened weights is faster than reading them row by row.
 _MOST_ROWS = 16
@@ -171,6 +177,30 @@ def _cpu(x: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None, threads
 
 def _cuda(x: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None, threads: int) -> Tensor:
     _check(x, weight, scales, bias)
+    library = cuda_library()
+    if library is None:
+        warn_of_reference("int8_linear", "cuda")
+        return int8_linear_reference(x, weight, scales, bias)
+    outputs, inputs = weight.shape
+    x, weight, scales = x.contiguous(), weight.contiguous(), scales.contiguous()
+    bias = None if bias is None else bias.contiguous()
+    y = x.new_empty((*x.shape[:-1], outputs))
+    with torch.cuda.device(x.device):
+        status = library.wb_cuda_int8_linear(
+            x.data_ptr(),
+            x.numel() // inputs,
+            weight.data_ptr(),
+            scales.data_ptr(),
+            None if bias is None else bias.data_ptr(),
+            outputs,
+            inputs,
+            inputs // scales.shape[1],
+            x.dtype == torch.bfloat16,
+            y.data_ptr(),
+            torch.cuda.current_stream().cuda_stream,
+        )
+    if launched(status, "int8_linear"):
+        return y
     return int8_linear_reference(x, weight, scales, bias)
 
 

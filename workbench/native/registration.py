@@ -11,7 +11,13 @@ from torch import Tensor
 from torch.library import Library
 
 from workbench.errors import InputError, WorkbenchError
-from workbench.native.library import NO_MEMORY, NOT_FINITE, OK, native_status
+from workbench.native.library import (
+    CUDA_UNSUPPORTED,
+    NO_MEMORY,
+    NOT_FINITE,
+    OK,
+    native_status,
+)
 
 # Library.impl instead of torch.library.custom_op: 3.5 us a call instead of 10.
 _LIBRARY = Library("workbench", "DEF")
@@ -50,18 +56,34 @@ def done(status: int, what: str) -> None:
     raise WorkbenchError(f"{what}: arguments that the kernel refuses", "please report this")
 
 
+def launched(status: int, name: str) -> bool:
+    """Whether the CUDA kernel ``name`` was launched; False where it has no such shape.
+
+    Raises WorkbenchError where the launch failed.
+    """
+    if status not in (OK, CUDA_UNSUPPORTED):
+        raise WorkbenchError(
+            f"the CUDA kernel {name} can't be launched: CUDA error {status}",
+            "run `workbench hardware`; without the native switches PyTorch does the work",
+        )
+    return status == OK
+
+
 def not_finite(what: str) -> InputError:
     """The error for NaN, infinity and what overflows float32."""
     return InputError(f"NaN, infinity or a number beyond 1e30 in {what}", "check what made it")
 
 
 @cache
-def warn_of_reference(name: str) -> None:
+def warn_of_reference(name: str, device: str = "cpu") -> None:
     """Says once that PyTorch does the work of the kernel ``name``."""
     status = native_status()
+    kernels, reason, remedy = "native kernels", status.reason, status.remedy
+    if device == "cuda":
+        kernels, reason = "CUDA kernels", status.cuda_reason
+        remedy = "install the CUDA toolkit (nvcc), then the package again"
     warnings.warn(
-        f"{name} runs as its reference in PyTorch, as the native kernels are {status.reason}. "
-        f"→ {status.remedy}",
+        f"{name} runs as its reference in PyTorch, as the {kernels} are {reason}. → {remedy}",
         RuntimeWarning,
         stacklevel=3,
     )

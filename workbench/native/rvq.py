@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workbench.errors import InputError
-from workbench.native.library import cpu_library
+from workbench.native.library import cpu_library, cuda_library
 from workbench.native.registration import (
     done,
+    launched,
     not_finite,
     register,
     thread_count,
@@ -84,6 +85,11 @@ def rvq_encode(vectors: Tensor, codebooks: Tensor, packed: Tensor, threads: int 
     ``pack`` (of these codebooks or more that follow them). Residuals are float32, as
     in transformers; distances are compared in float64, and of equal ones the lowest index wins:
     exact, unlike a search in float32. ``threads`` share the vectors (0: PyTorch's number).
+
+    On a GPU up to 8 vectors of 32 to 512 numbers (a power of two) go through all codebooks in one
+    launch, with distances in float32 as direct differences: where that differs from float64, both
+    entries are as near to 2e-6. It waits for nothing, and so can't raise: a vector that isn't
+    finite gets codes of -1. More vectors run as the reference.
 
     Raises InputError for another shape, dtype or device, and for numbers that aren't finite.
     """
@@ -193,7 +199,26 @@ def _encode_cpu(vectors: Tensor, codebooks: Tensor, packed: Tensor, threads: int
 
 def _encode_cuda(vectors: Tensor, codebooks: Tensor, packed: Tensor, threads: int) -> Tensor:
     _check_encode(vectors, codebooks, packed)
-    return rvq_encode_reference(vectors, codebooks)
+    library = cuda_library()
+    if library is None:
+        warn_of_reference("rvq_encode", "cuda")
+        return rvq_encode_reference(vectors, codebooks)
+    vectors, codebooks = vectors.contiguous(), codebooks.contiguous()
+    shape = (vectors.shape[0], codebooks.shape[0])
+    codes = vectors.new_empty(shape, dtype=torch.int64)
+    keys = torch.empty_like(codes)
+    with torch.cuda.device(vectors.device):
+        status = library.wb_cuda_rvq_encode(
+            vectors.data_ptr(),
+            shape[0],
+            codebooks.data_ptr(),
+            *codebooks.shape,
+            keys.data_ptr(),
+            codes.data_ptr(),
+            torch.cuda.current_stream().cuda_stream,
+        )
+    # Many frames are one large product a codebook, which PyTorch does well.
+    return codes if launched(status, "rvq_encode") else rvq_encode_reference(vectors, codebooks)
 
 
 def _sum_fake(codes: Tensor, tables: Tensor) -> Tensor:
@@ -204,6 +229,28 @@ def _sum_fake(codes: Tensor, tables: Tensor) -> Tensor:
 def _sum(codes: Tensor, tables: Tensor) -> Tensor:
     _check_sum(codes, tables)
     return embedding_sum_reference(codes, tables)
+
+
+def _sum_cuda(codes: Tensor, tables: Tensor) -> Tensor:
+    _check_sum(codes, tables)
+    library = cuda_library()
+    if library is None or tables.dtype not in (torch.float32, torch.bfloat16):
+        if library is None:
+            warn_of_reference("embedding_sum", "cuda")
+        return embedding_sum_reference(codes, tables)
+    codes, tables = codes.contiguous(), tables.contiguous()
+    sums = tables.new_empty((*codes.shape[:-1], tables.shape[2]))
+    with torch.cuda.device(codes.device):
+        status = library.wb_cuda_embedding_sum(
+            codes.data_ptr(),
+            codes.numel() // tables.shape[0],
+            tables.data_ptr(),
+            *tables.shape,
+            tables.dtype == torch.bfloat16,
+            sums.data_ptr(),
+            torch.cuda.current_stream().cuda_stream,
+        )
+    return sums if launched(status, "embedding_sum") else embedding_sum_reference(codes, tables)
 
 
 def _check_sum(codes: Tensor, tables: Tensor) -> None:
@@ -227,5 +274,8 @@ register(
     cuda=_encode_cuda,
 )
 register(
-    "embedding_sum(Tensor codes, Tensor tables) -> Tensor", fake=_sum_fake, cpu=_sum, cuda=_sum
+    "embedding_sum(Tensor codes, Tensor tables) -> Tensor",
+    fake=_sum_fake,
+    cpu=_sum,
+    cuda=_sum_cuda,
 )

@@ -1,0 +1,134 @@
+"""The CUDA kernels: compiled wherever there is nvcc, run where there is a GPU."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.native.test_rvq import problem as rvq_problem
+from workbench.native import native_status
+from workbench.native.linear import int8_linear, int8_linear_reference, quantize_int8
+from workbench.native.rvq import embedding_sum, embedding_sum_reference, pack, rvq_encode
+
+CUDA = Path(__file__).parents[2] / "native" / "cuda"
+
+
+@pytest.fixture
+def gpu():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU")
+    if not native_status().cuda_built:
+        pytest.skip(f"CUDA kernels: {native_status().cuda_reason}")
+    return torch.device("cuda")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", [80, 90, 120])
+@pytest.mark.parametrize("source", ["rvq.cu", "linear.cu"])
+def test_compiles_without_spills(source, architecture, tmp_path):
+    if shutil.which("nvcc") is None:
+        pytest.skip("nvcc is not on this machine")
+    done = subprocess.run(
+        ["nvcc", "-std=c++17", "-O3", f"-I{CUDA.parent / 'include'}", "-Xptxas", "-v",
+         f"-gencode=arch=compute_{architecture},code=sm_{architecture}",
+         "-cubin", "-o", str(tmp_path / "out"), str(CUDA / source)],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    spills = [line for line in done.stderr.splitlines() if "spill" in line]
+    assert spills
+    assert all("0 bytes spill stores, 0 bytes spill loads" in line for line in spills), spills
+
+
+def test_the_library_loads_without_a_driver():
+    status = native_status()
+    if status.cuda_path is None:
+        pytest.skip(f"CUDA kernels: {status.cuda_reason}")
+    assert status.cuda_built, status.cuda_reason
+    if not torch.cuda.is_available():
+        from workbench.native.library import cuda_library
+
+        # Nothing is read before CUDA's answer: no driver, or no device.
+        assert cuda_library().wb_cuda_rvq_encode(0, 1, 0, 1, 1, 256, 0, 0, 0) > 0
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("dim", [32, 64, 128, 256, 512])
+@pytest.mark.parametrize("frames", [0, 1, 3, 8, 40])
+def test_encode_equals_the_cpu(gpu, frames, dim):
+    vectors, codebooks = rvq_problem(frames, books=8, entries=300, dim=dim)
+    expected = rvq_encode(vectors, codebooks, pack(codebooks), 1)
+    there = codebooks.to(gpu)
+    codes = rvq_encode(vectors.to(gpu), there, pack(there)).cpu()
+    residual = vectors.double()
+    for k, book in enumerate(codebooks.double()):
+        near = (residual - book[codes[:, k]]).square().sum(1)
+        least = (residual - book[expected[:, k]]).square().sum(1)
+        alike = (codes[:, :k] == expected[:, :k]).all(1)
+        assert (near[alike] <= least[alike] * (1 + 2e-6)).all()
+        residual = residual - book[codes[:, k]]
+
+
+@pytest.mark.cuda
+def test_encode_ties_and_what_is_no_number(gpu):
+    vectors, codebooks = rvq_problem(4, entries=128, dim=64)
+    codebooks[:, 64:] = codebooks[:, :64]
+    vectors[2, 5] = float("nan")
+    codes = rvq_encode(vectors.to(gpu), codebooks.to(gpu), pack(codebooks.to(gpu))).cpu()
+    assert (codes[2] == -1).all()
+    assert (codes[[0, 1, 3]] >= 0).all()
+    assert (codes < 64).all()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [1, 2, 5, 8, 20])
+@pytest.mark.parametrize(("outputs", "inputs", "group"), [(33, 64, None), (128, 2048, 128)])
+def test_int8_linear_equals_the_reference(gpu, rows, outputs, inputs, group, dtype):
+    weight, scales = (one.to(gpu) for one in quantize_int8(torch.randn(outputs, inputs), group))
+    x = torch.randn(rows, inputs, device=gpu, dtype=dtype)
+    bias = torch.randn(outputs, device=gpu)
+    y = int8_linear(x, weight, scales, bias)
+    expected = int8_linear_reference(x.double().float(), weight, scales, bias)
+    tolerance = 1e-5 if dtype == torch.float32 else 2**-8
+    assert (y - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_embedding_sum_equals_the_reference(gpu, dtype):
+    tables = torch.randn(5, 30, 48, device=gpu, dtype=dtype)
+    codes = torch.randint(30, (3, 7, 5), device=gpu)
+    torch.testing.assert_close(
+        embedding_sum(codes, tables).float(),
+        embedding_sum_reference(codes, tables.float()),
+        atol=1e-5 if dtype == torch.float32 else 0.05,
+        rtol=1e-5 if dtype == torch.float32 else 0.01,
+    )
+
+
+@pytest.mark.cuda
+def test_all_can_be_captured(gpu):
+    vectors, codebooks = (one.to(gpu) for one in rvq_problem(2, dim=64))
+    packed = pack(codebooks)
+    weight, scales = (one.to(gpu) for one in quantize_int8(torch.randn(32, 64)))
+
+    def work():
+        codes = rvq_encode(vectors, codebooks, packed)
+        return codes, int8_linear(embedding_sum(codes, codebooks), weight, scales)
+
+    expected = work()
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        work()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = work()
+    vectors.mul_(0.5)
+    graph.replay()
+    after = work()
+    assert all(torch.equal(a, b) for a, b in zip(captured, after, strict=True))
+    assert not torch.equal(expected[1], after[1])
