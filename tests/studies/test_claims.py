@@ -295,6 +295,16 @@ def test_half_precision_transforms_on_the_cpu_are_no_answer():
     assert "cuFFT" in found.reason
 
 
+@pytest.mark.slow
+def test_allocations_are_counted_one_by_one(tiny_folder):
+    settings = AblationSettings(engine=str(tiny_folder), device="cpu")
+    found = facts.allocations(settings, Site())
+    assert isinstance(found, Fact)
+    # Without a pool, each of some dozen products a frame takes memory of its own.
+    assert found.before > 10
+    assert found.value <= found.before
+
+
 # -- Files and the command ---------------------------------------------------------------------
 
 

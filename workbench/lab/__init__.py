@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from workbench.lab.ablations import (
+    play_pair,
+    show_forest,
+    show_pairs,
+    show_rungs,
+    switch_guide,
+)
 from workbench.lab.cards import environment_card
 from workbench.lab.display import show, table
 from workbench.lab.players import explore, player, players
@@ -13,10 +20,12 @@ from workbench.lab.plots import (
     waveform_and_spectrogram,
 )
 from workbench.lab.profiles import frame_timeline, memory_line, operator_bars
+from workbench.lab.progress import Progress
 from workbench.lab.report import Report, begin
 from workbench.lab.style import figure, style
 
 __all__ = [
+    "Progress",
     "Report",
     "begin",
     "ecdf",
@@ -27,11 +36,16 @@ __all__ = [
     "interval_dots",
     "memory_line",
     "operator_bars",
+    "play_pair",
     "player",
     "players",
     "show",
+    "show_forest",
+    "show_pairs",
+    "show_rungs",
     "stage_bars",
     "style",
+    "switch_guide",
     "table",
     "waterfall",
     "waveform_and_spectrogram",

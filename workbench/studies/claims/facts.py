@@ -44,7 +44,7 @@ def allocations(settings: AblationSettings, site: Site) -> Fact | Missing:
         _allocations_a_frame(settings, switches, site)
         for switches in (closure(name), (*closure(name), name))
     ]
-    what = f"allocations a frame with {name}, against {counts[0]:.0f} without"
+    what = f"allocations a frame with {name}, against {counts[0]:.1f} without"
     return Fact(counts[1], counts[0], what, settings.engine, _machine(site))
 
 
@@ -89,8 +89,10 @@ def _allocations_a_frame(settings: AblationSettings, switches: Sequence[str], si
     activity = torch.profiler.ProfilerActivity.CPU
     with torch.profiler.profile(activities=[activity], profile_memory=True) as profile:
         frames = speak()
-    events: Any = profile.events()
-    taken = [one for one in events if one.name == "[memory]" and one.self_cpu_memory_usage > 0]
+    # profile.events() adds memory up by operator; single allocations stand in the raw events.
+    raw: Any = profile.profiler
+    events = raw.kineto_results.events()
+    taken = [event for event in events if event.name() == "[memory]" and event.nbytes() > 0]
     return len(taken) / frames
 
 
