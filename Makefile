@@ -2,6 +2,7 @@
 # make test   sets up .venv, runs the tests
 # make lab    JupyterLab on notebooks/
 # make check  the linters and type checker that CI runs
+# make gpu-suite OUT=DIR  everything that only a GPU can answer, from the source tree (no install)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ STAMP := $(VENV)/.installed
 # Built by pip: a change installs anew.
 NATIVE := $(wildcard native/CMakeLists.txt native/*/*.h native/*/*.cpp native/*/*.inc native/*/*.cu)
 
-.PHONY: run test lab check setup clean
+.PHONY: run test lab check gpu-suite setup clean
 
 setup: $(STAMP)
 
@@ -37,6 +38,11 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+# With the Python that has PyTorch for the GPU, which needs nothing of this project installed.
+gpu-suite:
+	@test -n "$(OUT)" || { echo "error: no folder for the results"; echo "  → make gpu-suite OUT=DIR"; exit 2; }
+	$(PYTHON) -m workbench.studies.gpu_suite --out "$(OUT)" $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

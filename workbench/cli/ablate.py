@@ -6,9 +6,10 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from workbench.errors import InputError
+from workbench.studies import defaults
 
 _FIELDS = ("engine", "weights", "device", "voice", "design", "optimizations", "base", "texts",
            "max_frames", "threads", "trials", "starts", "seconds", "threshold", "seed",
@@ -17,9 +18,6 @@ _FIELDS = ("engine", "weights", "device", "voice", "design", "optimizations", "b
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command's options; what isn't given keeps the study file's or the default value."""
-    from workbench.studies.settings import AblationSettings, Design
-
-    default = AblationSettings()
     command: argparse.ArgumentParser = commands.add_parser(
         "ablate",
         help="measure optimizations in pairs, with intervals, a verdict each, and their sound",
@@ -34,24 +32,24 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     options: tuple[tuple[str, dict[str, Any]], ...] = (
         ("study", {"type": Path, "metavar": "FILE", "help": "YAML or JSON of these options"}),
-        ("engine", {"help": f"(default: {default.engine})"}),
+        ("engine", {"help": f"(default: {defaults.ENGINE})"}),
         ("weights", {"choices": ("auto", "random"), "help": "random: for timing"}),
         ("device", {"help": "cpu or cuda (default: cuda where there is one)"}),
-        ("voice", {"type": int, "help": f"speaker id (default: {default.voice})"}),
-        ("design", {"choices": get_args(Design), "help": f"(default: {default.design})"}),
+        ("voice", {"type": int, "help": f"speaker id (default: {defaults.VOICE})"}),
+        ("design", {"choices": defaults.DESIGNS, "help": f"(default: {defaults.DESIGN})"}),
         ("optimizations", {"type": _names, "metavar": "A,B|all",
                            "help": "switches as name or name=value (default: all)"}),
         ("base", {"type": _list, "metavar": "A,B", "help": "switches that are on in every arm"}),
         ("max-frames", {"type": int, "help": "cuts every speech (80 ms a frame)"}),
         ("threads", {"type": int, "help": "CPU threads of every arm (default: the engine's)"}),
-        ("trials", {"type": int, "help": f"rounds a study at most (default: {default.trials})"}),
+        ("trials", {"type": int, "help": f"rounds a study at most (default: {defaults.TRIALS})"}),
         ("starts", {"type": int, "help": "processes each arm goes through (default: the plan's)"}),
         ("seconds", {"type": float, "help": "most time for the trials of each study"}),
         ("threshold", {"type": float,
-                       "help": f"smallest difference that matters (default: {default.threshold})"}),
+                       "help": f"the least that matters (default: {defaults.THRESHOLD})"}),
         ("seed", {"type": int, "help": "of orders and sampling (default: 0)"}),
         ("sentences", {"type": int, "help": "spoken to check each arm's sound; 0: no check "
-                                            f"(default: {default.sentences})"}),
+                                            f"(default: {defaults.SENTENCES})"}),
         ("out", {"type": Path, "help": "folder of the result (default: outputs/ablation-<time>)"}),
     )  # fmt: skip
     for name, settings in options:

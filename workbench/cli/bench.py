@@ -1,80 +1,37 @@
-"""``workbench bench``: our kernels against what PyTorch offers."""
+"""``workbench bench``: side by side in one run, for a quick answer in figures."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
-from workbench.errors import InputError
+from workbench.cli import bench_csm, bench_rvq
+
+_BENCHES = {"csm": bench_csm, "rvq": bench_rvq}
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
-    """Adds the command's options."""
+    """Adds the command and its own commands."""
     command: argparse.ArgumentParser = commands.add_parser(
         "bench",
-        help="time the native kernels against PyTorch",
-        description="rvq: the search of Mimi's codebooks, native against transformers' quantizer, "
-        "against the best that\nPyTorch's operators do (addmm on codebooks kept transposed) and "
-        "against that compiled. All take\nturns in every round; a whole encode stands beside it. "
-        "Needs the native kernels.",
-        epilog="examples:\n"
-        "  workbench bench rvq\n"
-        "  workbench bench rvq --frames 1,125 --no-compile --json | tail -n 1\n",
+        help="time CSM's frame step, or the native kernels, against what others offer",
+        description="csm: transformers' generate against each rung of the frame step.\n"
+        "rvq: the native search of Mimi's codebooks against PyTorch.",
+        epilog="examples:\n  workbench bench csm --json | tail -n 1\n  workbench bench rvq\n",
     )
-    command.add_argument("kernel", choices=("rvq",), help="what to time")
-    command.add_argument("--frames", default="1,13,125,1250", help="lengths (default: %(default)s)")
-    command.add_argument("--threads", default="1,2", help="CPU threads (default: %(default)s)")
-    command.add_argument(
-        "--seconds", type=float, default=4.0, help="for each length (default: %(default)s)"
-    )
-    command.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    inner = command.add_subparsers(dest="bench", required=True, metavar="WHAT")
+    for module in _BENCHES.values():
+        made = module.add_parser(inner)
+        made.formatter_class = argparse.RawDescriptionHelpFormatter
+        made.add_argument(
+            "--json",
+            action="store_true",
+            default=argparse.SUPPRESS,  # said before or after the bench's name
+            help="print one JSON object as the last line of stdout",
+        )
     return command
 
 
 def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    """Times; exit code 1 if a code was not exact."""
-    from workbench.native import describe, native_status
-    from workbench.studies.rvq import bench, random_mimi
-
-    status = native_status()
-    if not status.built:
-        raise InputError(f"the native kernels are {status.reason}", status.remedy)
-    summary = bench(
-        random_mimi(),
-        frames=_numbers("--frames", options.frames),
-        threads=_numbers("--threads", options.threads),
-        seconds=options.seconds,
-        compiled=not options.no_compile,
-        progress=lambda what: print(f"{what} …", file=sys.stderr, flush=True),
-    )
-    summary = {"kernels": describe(), **summary}
-    if not options.json:
-        _show(summary)
-    return summary, 0 if all(one["exact"] for one in summary["frames"].values()) else 1
-
-
-def _numbers(name: str, text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"{name} {text!r}", "give whole numbers, such as 1,125") from None
-
-
-def _show(summary: dict[str, Any]) -> None:
-    print(summary["kernels"])
-    for length, one in summary["frames"].items():
-        codes = "all codes exact" if one["exact"] else f"{one['wrong']} CODES WRONG"
-        print(f"{length} frames: {codes} ({one['codes']})")
-        others = {key: one[key] for key in one if key.startswith("threads_")}
-        for name, figures in {f"threads_{one['threads']}": one, **others}.items():
-            low, high = figures["vs_best_torch_interval"]
-            line = (
-                f"  {name.removeprefix('threads_')} threads: {figures['native_ms']:.2f} ms, "
-                f"{figures['vs_best_torch']:.1f}× ({low:.1f}–{high:.1f}) the best of PyTorch "
-                f"({figures['best_torch']}), {figures['vs_transformers']:.1f}× transformers"
-            )
-            if "whole_encode" in figures:
-                whole = figures["whole_encode"]
-                line += f"; a whole encode {whole['vs_transformers']:.2f}×"
-            print(line)
+    """Runs the bench that was asked for."""
+    return _BENCHES[options.bench].execute(options)

@@ -180,7 +180,8 @@ def _summary(speech: Speech) -> dict[str, Any]:
 
 
 def _describe(speech: Speech, voice: str, out: Path) -> None:
-    end = "ended by itself" if speech.ended == "eos" else "cut at its frame limit"
+    ends = {"eos": "ended by itself", "cap": "cut at its frame limit", "loop": "stopped in a loop"}
+    end = ends[speech.ended]
     print(f"{out}: {speech.duration_s:.2f} s by voice {speech.voice} ({voice}), {end}")
     print(
         f"first audio after {speech.ttfa_ms:.0f} ms, real-time factor {speech.rtf:.2f} "

@@ -19,8 +19,9 @@ from workbench.engines.generators import (
     FrameStepGenerator,
     TransformersGenerator,
 )
+from workbench.engines.loops import LoopWatch, loop_end
 from workbench.engines.request import Request, RequestReader
-from workbench.engines.speech import Chunk, Ended, Reference, Speech, Streaming
+from workbench.engines.speech import Chunk, Ended, Reference, Speech, Streaming, worst
 from workbench.engines.tokens import TextTokens
 from workbench.engines.transfer import StagedTransfer, Transfer
 from workbench.errors import InputError
@@ -28,6 +29,8 @@ from workbench.models.csm.load import LoadedCsm
 from workbench.models.csm.prompt import Segment
 from workbench.models.mimi.streaming import MimiDecoderStream
 from workbench.optimizations.options import EngineOptions
+from workbench.optimizations.registry import ordered, resolve
+from workbench.optimizations.site import site_of
 
 GENERATORS: Mapping[str, type[FrameStepGenerator] | type[TransformersGenerator]] = {
     "frame": FrameStepGenerator,
@@ -118,6 +121,8 @@ class CsmEngine:
         self._generator: CodeGenerator = GENERATORS[options.generator](csm, options)
         self._decoder: MimiDecoderStream | None = None
         self._busy = threading.Lock()
+        # Noise from random weights says nothing, so nothing can be said again.
+        self._watches_loops = weights != "random"
 
     def with_implementation(self, implementation: str) -> CsmEngine:
         """Another engine on the same weights, to compare implementations in one memory."""
@@ -133,6 +138,34 @@ class CsmEngine:
             name=self.name,
             weights=self.weights,
             options=options,
+            chars_per_part=self._chars_per_part,
+        )
+
+    def with_optimizations(self, optimizations: Sequence[str]) -> CsmEngine:
+        """Another engine on the same weights with exactly these switches on.
+
+        Raises InputError for switches that can't be used here, or that change the weights.
+        """
+        start = EngineOptions(
+            dtype=self.options.dtype,
+            codec_dtype=self.options.codec_dtype,
+            threads=self.options.threads,
+        )
+        site = site_of(self.device, "csm", self.config.num_codebooks)
+        options = resolve(optimizations, site, start)
+        if (options.dtype, options.codec_dtype) != (start.dtype, start.codec_dtype) or (
+            options.quantization or options.autocast_dtype
+        ):
+            raise InputError(
+                f"{', '.join(optimizations)} change the weights, which are shared",
+                "load a second engine with them",
+            )
+        return CsmEngine(
+            self.csm,
+            name=self.name,
+            weights=self.weights,
+            options=options,
+            optimizations=tuple(map(str, ordered(optimizations))),
             chars_per_part=self._chars_per_part,
         )
 
@@ -265,7 +298,7 @@ class CsmEngine:
             mine = [spoken.pop(0) for _ in request.parts]
             sound = np.concatenate([sound for sound, _, _ in mine])
             codes = torch.cat([codes for _, codes, _ in mine], dim=1)
-            ended: Ended = "eos" if all(by_itself for _, _, by_itself in mine) else "cap"
+            ended = worst([how for _, _, how in mine])
             if request.max_frames is not None and codes.shape[1] > request.max_frames:
                 codes, ended = codes[:, : request.max_frames], "cap"
                 sound = sound[: request.max_frames * self.frame_samples]
@@ -278,12 +311,12 @@ class CsmEngine:
 
     def _rows(
         self, rows: Sequence[tuple[Request, Segment]]
-    ) -> list[tuple[np.ndarray, torch.Tensor, bool]]:
-        """Sound, codes ``[K, T]`` and whether it ended by itself, of each row, batch by batch."""
+    ) -> list[tuple[np.ndarray, torch.Tensor, Ended]]:
+        """Sound, codes ``[K, T]`` and how it ended, of each row, batch by batch."""
         limits = [self._requests.frame_limit(request, part) for request, part in rows]
         lengths = [len(part.text) for _, part in rows]
         first = rows[0][0]
-        spoken: dict[int, tuple[np.ndarray, torch.Tensor, bool]] = {}
+        spoken: dict[int, tuple[np.ndarray, torch.Tensor, Ended]] = {}
         for number, bucket in enumerate(buckets(lengths, self.largest_batch())):
             frames = self._generator.frames(
                 [rows[row][0].prompt(rows[row][1]) for row in bucket],
@@ -294,8 +327,8 @@ class CsmEngine:
             )
             batch = torch.stack(list(frames), dim=2)  # [B, K, T]
             for row, made in zip(bucket, batch, strict=True):
-                codes, by_itself = self._cut(made, limits[row])
-                spoken[row] = (self._decoded(codes), codes, by_itself)
+                codes, ended = self._cut(made, limits[row])
+                spoken[row] = (self._decoded(codes), codes, ended)
         return [spoken[row] for row in range(len(rows))]
 
     def _true(self, request: Request) -> Generator[Chunk | Speech]:
@@ -349,13 +382,14 @@ class CsmEngine:
 
     def _frames(self, request: Request) -> Generator[torch.Tensor, None, Ended]:
         """Frames ``[K]`` of all parts of the text; returns how it ended."""
-        ended: Ended = "eos"
+        parts: list[Ended] = []
         made = 0
         for number, part in enumerate(request.parts):
             limit = self._requests.frame_limit(request, part, made)
             if limit < 1:
-                return "cap"
-            by_itself = False
+                return worst([*parts, "cap"])
+            by_itself = looped = False
+            watch = LoopWatch()
             for codes in self._generator.frames(
                 [request.prompt(part)],
                 request.sampling,
@@ -368,9 +402,11 @@ class CsmEngine:
                     break
                 made += 1
                 yield codes[0]
-            if not by_itself:
-                ended = "cap"
-        return ended
+                looped = self._watches_loops and watch.loops(int(codes[0, 0]))
+                if looped:
+                    break
+            parts.append("loop" if looped else "eos" if by_itself else "cap")
+        return worst(parts)
 
     def _ends(self, codes: torch.Tensor) -> torch.Tensor:
         """Whether codes ``[K, …]`` are end-of-audio frames; the model's last book doesn't count."""
@@ -378,11 +414,15 @@ class CsmEngine:
             dim=0
         )
 
-    def _cut(self, codes: torch.Tensor, limit: int) -> tuple[torch.Tensor, bool]:
-        """``[K, T]`` cut at its end-of-audio frame or ``limit``, and whether it ended itself."""
+    def _cut(self, codes: torch.Tensor, limit: int) -> tuple[torch.Tensor, Ended]:
+        """``[K, T]`` cut at its end-of-audio frame, a loop or ``limit``, and which it was."""
         codes = codes[:, :limit]
         ends = self._ends(codes).nonzero()
-        return (codes[:, : int(ends[0])], True) if len(ends) else (codes, False)
+        end = int(ends[0]) if len(ends) else None
+        looped = loop_end(codes[0, :end].tolist()) if self._watches_loops else None
+        if looped is not None:
+            return codes[:, :looped], "loop"
+        return (codes, "cap") if end is None else (codes[:, :end], "eos")
 
     def _stacked(self, frames: Sequence[torch.Tensor]) -> torch.Tensor:
         """Frames ``[K]`` as ``[K, T]``, also where there are none."""

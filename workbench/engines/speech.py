@@ -11,7 +11,12 @@ import numpy as np
 from workbench.audio import Audio
 from workbench.optimizations.options import Streaming
 
-Ended = Literal["eos", "cap"]
+Ended = Literal["eos", "cap", "loop"]
+
+
+def worst(parts: Sequence[Ended]) -> Ended:
+    """How a text ended whose parts ended so: by itself only if all of them did."""
+    return "loop" if "loop" in parts else "cap" if "cap" in parts else "eos"
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,9 @@ class Speech(Audio):
     """Audio with how it came about.
 
     ``codes`` is ``[K, T]`` int64, one column a frame. ``ended`` is ``eos`` where the model ended
-    by itself and ``cap`` where the frame limit cut it. ``chunks_ms`` and ``chunks_samples`` tell
-    when each chunk of PCM reached the host and how long it was. ``stages_ms`` is filled where
-    stage timing was asked for.
+    by itself, ``cap`` where the frame limit cut it and ``loop`` where it said nothing new.
+    ``chunks_ms`` and ``chunks_samples`` tell when each chunk of PCM reached the host and how long
+    it was. ``stages_ms`` is filled where stage timing was asked for.
     """
 
     text: str

@@ -59,6 +59,15 @@ def usable_cores() -> float | None:
     return min(mask, quota) if mask and quota else mask
 
 
+def physical_cores() -> int | None:
+    """Cores of this machine, hyperthreads counted once; None where psutil isn't installed."""
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return int(psutil.cpu_count(logical=False) or 0) or None
+
+
 def memory_limit_bytes() -> int | None:
     """Memory that the container may use, None where there is no such limit."""
     for name in ("memory.max", "memory/memory.limit_in_bytes"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from workbench.hardware import cpu
 from workbench.optimizations.switch import Site
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 def site_of(device: torch.device, family: str = "csm", codebooks: int = 0) -> Site:
     """Where switches of an engine on ``device`` are to work."""
-    import psutil
     import torch
 
     threads = os.cpu_count() or 1
@@ -22,7 +22,7 @@ def site_of(device: torch.device, family: str = "csm", codebooks: int = 0) -> Si
         family=family,
         device=device.type,
         capability=capability,
-        physical_cores=psutil.cpu_count(logical=False) or threads,
+        physical_cores=cpu.physical_cores() or threads,
         hardware_threads=threads,
         codebooks=codebooks,
     )

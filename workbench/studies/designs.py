@@ -13,7 +13,8 @@ from workbench.errors import InputError
 from workbench.optimizations import NAMES, Site, closure, ordered, switch
 from workbench.optimizations.registry import Choice, choose
 from workbench.optimizations.switch import Workload
-from workbench.studies.settings import ALL, AblationSettings, Design
+from workbench.studies.defaults import Design
+from workbench.studies.settings import ALL, AblationSettings
 
 PLAIN = "plain"  # the name of an arm without any switch
 

@@ -15,12 +15,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workbench.errors import InputError
+from workbench.studies import defaults
+from workbench.studies.defaults import Design
 
-Design = Literal["one-at-a-time", "ladder", "leave-one-out"]
 ALL: Final = "all"
-
-# In the nano voices' domain, of two lengths, so that no arm is tuned to one.
-DEFAULT_TEXTS = ("good morning sarah", "the red house is near the river")
 
 
 class AblationSettings(BaseModel):
@@ -36,22 +34,22 @@ class AblationSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    engine: str = "csm-nano"
+    engine: str = defaults.ENGINE
     weights: Literal["auto", "random"] = "auto"
     device: str | None = None
-    voice: int = 0
-    design: Design = "one-at-a-time"
+    voice: int = defaults.VOICE
+    design: Design = defaults.DESIGN
     optimizations: tuple[str, ...] | Literal["all"] = ALL
     base: tuple[str, ...] = ()
-    texts: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_TEXTS
+    texts: Annotated[tuple[str, ...], Field(min_length=1)] = defaults.TEXTS
     max_frames: Annotated[int | None, Field(ge=1)] = None
     threads: Annotated[int | None, Field(ge=1)] = None
-    trials: Annotated[int, Field(ge=2)] = 40
+    trials: Annotated[int, Field(ge=2)] = defaults.TRIALS
     starts: Annotated[int | None, Field(ge=2)] = None
     seconds: Annotated[float | None, Field(gt=0)] = None
-    threshold: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    threshold: Annotated[float, Field(ge=0, lt=1)] = defaults.THRESHOLD
     seed: int = 0
-    sentences: Annotated[int, Field(ge=0)] = 10
+    sentences: Annotated[int, Field(ge=0)] = defaults.SENTENCES
 
     @property
     def slug(self) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
+from workbench.hardware import cpu
 from workbench.optimizations.options import EngineOptions
 from workbench.optimizations.switch import TOLERANCE, Switch
 
@@ -23,10 +24,8 @@ def _on(options: EngineOptions, _: str) -> EngineOptions:
 
 def usable_cores() -> int:
     """Physical cores of this machine, or the CPUs this process may run on where those are less."""
-    import psutil
-
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(psutil.cpu_count(logical=False) or allowed or 1, allowed or 1)
+    return min(cpu.physical_cores() or allowed or 1, allowed or 1)
 
 
 SWITCH = Switch(

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from workbench.errors import InputError
 from workbench.measure.study_record import STUDY_FILE
 from workbench.optimizations import NAMES, Site
+from workbench.studies import defaults
 from workbench.studies.ablation import read_ablation, run_ablation
 from workbench.studies.claims import facts
 from workbench.studies.claims.answers import Answer, answer
@@ -25,13 +26,13 @@ from workbench.studies.claims.sets import SETS, measure_sets, read_sets
 from workbench.studies.claims.ways import way_of
 from workbench.studies.claims.written import Answers, write_answers
 from workbench.studies.result import FILE as ABLATION_FILE
-from workbench.studies.settings import DEFAULT_TEXTS, AblationSettings, settings_from
+from workbench.studies.settings import AblationSettings, settings_from
 
 Progress = Callable[[str], None]
 Value = TypeVar("Value", str, tuple[str, ...])
 
 # One more than an ablation has: the claim about batches is of three texts.
-TEXTS = (*DEFAULT_TEXTS, "my brother likes the small white horse")
+TEXTS = (*defaults.TEXTS, "my brother likes the small white horse")
 PROBES = "probes"  # a folder; its studies are named by probe
 
 

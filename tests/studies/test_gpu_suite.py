@@ -1,0 +1,74 @@
+"""The GPU suite's steps: each costs only itself, and all of them run at toy size on the CPU."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from workbench.errors import InputError
+from workbench.studies import gpu_suite
+from workbench.studies.gpu_suite import Step, run_suite, table
+
+
+def python(code, name="step", limit_s=20.0, **needs):
+    return Step(name, (sys.executable, "-c", code), limit_s, **needs)
+
+
+STEPS = [
+    python("print('words'); print('{\"speedup\": 2.5}')", "speaks"),
+    python("raise SystemExit('it broke')", "breaks"),
+    python("import time; print('begun', flush=True); time.sleep(60)", "hangs", limit_s=11.0),
+    python("pass", "unmet", programs=("no-such-program",), modules=("no_such_module",)),
+    python("print('3 passed, 1 skipped, 2 errors in 4 s'); raise SystemExit(1)", "pytest"),
+    python("print('3 passed, 1 failed in 4 s'); raise SystemExit(1)", "failing tests"),
+]
+
+
+@pytest.mark.slow
+def test_each_step_costs_itself_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_suite, "steps", lambda **_: STEPS)
+    results = {one.name: one for one in run_suite(tmp_path, dry=True)}
+    assert {name: one.status for name, one in results.items()} == {
+        "speaks": "ok",
+        "breaks": "failed",
+        "hangs": "timed out",
+        "unmet": "skipped",
+        "pytest": "ok",
+        "failing tests": "failed",
+    }
+    assert results["speaks"].figures == {"speedup": 2.5}
+    assert results["breaks"].reason == "it broke"
+    assert "no-such-program, no_such_module" in results["unmet"].reason
+    assert results["pytest"].figures == {"passed": 3, "skipped": 1, "error": 2}
+    kept = json.loads((tmp_path / "suite.json").read_text())
+    assert [one["name"] for one in kept["steps"]] == [step.name for step in STEPS]
+    assert "begun" in (tmp_path / "suite.log").read_text()
+    assert "speedup 2.5" in table(list(results.values()))
+
+
+def test_spent_time_skips_what_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_suite, "steps", lambda **_: STEPS[:1])
+    (only,) = run_suite(tmp_path, dry=True, budget_s=1.0)
+    assert (only.status, only.reason) == ("skipped", "the time was spent")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_it_says_so(tmp_path, capsys):
+    with pytest.raises(InputError, match="no CUDA GPU"):
+        run_suite(tmp_path)
+    assert gpu_suite.main(["--out", str(tmp_path)]) == 2
+    assert "--dry-run" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_dry_run_goes_through_all_steps(tmp_path):
+    results = run_suite(tmp_path, dry=True)
+    by_name = {one.name: one for one in results}
+    assert {one.name for one in results} == {step.name for step in gpu_suite.steps()}
+    assert not [one for one in results if one.status in ("failed", "timed out")], table(results)
+    nano = by_name["csm-nano"].figures
+    assert nano["codes_equal"] is True
+    assert nano["speedup"] > 0
+    assert by_name["fingerprint"].figures["gpu"]

@@ -1,0 +1,275 @@
+"""Everything that only a GPU can answer, in one command of a few minutes.
+
+    python3 -m workbench.studies.gpu_suite --out DIR        # make gpu-suite OUT=DIR
+
+It runs from the source tree with PyTorch, transformers, NumPy and pytest, and nothing else: what
+is missing is skipped by name. Each step is a process with a time limit of its own, so that one that
+hangs or dies costs itself only. All results are in one file, ``suite.json``, to be committed under
+``data/reference/<gpu>/``; ``suite.log`` has what the steps printed. ``--dry-run`` goes through the
+same steps on the CPU at toy size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from workbench.errors import InputError
+from workbench.files import write_json, write_text
+
+ROOT = Path(__file__).resolve().parents[2]
+BUDGET_S = 520.0
+_LOG_CHARS = 20_000  # of each step's output
+_SANITIZED = "tests/native"
+
+Status = Literal["ok", "failed", "timed out", "skipped"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command with its time limit; the last line of its output may be a JSON object.
+
+    ``needs`` are programs or modules without which it is skipped.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    limit_s: float
+    programs: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a step went: its ``figures`` (its last line), or the ``reason`` why it has none."""
+
+    name: str
+    status: Status
+    duration_s: float
+    figures: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+
+def steps(*, dry: bool = False, train_s: float = 0.0) -> list[Step]:
+    """The steps in the order of what one would miss most. ``train_s``: nano training, if any."""
+    python = sys.executable
+    workbench = (python, "-m", "workbench")
+    bench = (*workbench, "bench", "csm", "--json")
+    small = ("--trials", "2", "--max-frames", "6", "--device", "cpu")
+    pytest = (python, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs")
+    pytest += ("--continue-on-collection-errors",)
+    marked = ("-m", "cuda")
+    found = [
+        Step("fingerprint", (python, "-c", _FINGERPRINT), 60),
+        Step("native build", (python, "-c", _BUILD), 120, programs=("cmake",)),
+        Step("tests on CUDA", (*pytest, *marked, "tests"), 150, modules=("pytest",)),
+        Step(
+            "csm-1b",
+            (*bench, "--engine", "csm-1b", "--weights", "random", "--trials", "8",
+             "--max-frames", "40"),
+            200,
+        ),
+        Step("csm-nano", (*bench, "--engine", "csm-nano", "--dtype", "float32"), 100),
+        Step("rvq", (*workbench, "bench", "rvq", "--frames", "1,13,125", "--json"), 60),
+        Step(
+            "sanitizer",
+            ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9", *pytest, *marked,
+             _SANITIZED),
+            120,
+            programs=("compute-sanitizer",),
+            modules=("pytest",),
+        ),
+    ]  # fmt: skip
+    if train_s:
+        out = ("--out", str(ROOT / "outputs" / "nano"))
+        found.append(Step("nano training", (*workbench, "train", "nano", *out), train_s))
+    if dry:
+        toy = {
+            "tests on CUDA": (*pytest, "--collect-only", *marked, "tests/optimizations"),
+            "csm-1b": (python, "-c", _SKIPPED.format("csm-1b is too large for a dry run")),
+            "csm-nano": (*bench, *small, "--ours", "frame,frame-fused,frame-graph",
+                         "--against", "transformers"),
+            "rvq": (*workbench, "bench", "rvq", "--frames", "1", "--threads", "1", "--seconds",
+                    "0.5", "--no-compile", "--json"),
+            "native build": (python, "-c", _SKIPPED.format("nothing is built in a dry run")),
+        }  # fmt: skip
+        found = [
+            Step(s.name, toy.get(s.name, s.command), s.limit_s, s.programs, s.modules)
+            for s in found
+        ]
+    return found
+
+
+def run_suite(
+    out: Path, *, dry: bool = False, train_s: float = 0.0, budget_s: float = BUDGET_S
+) -> list[Result]:
+    """Runs all steps and writes ``suite.json`` and ``suite.log`` after each into ``out``.
+
+    Raises InputError where there is no CUDA GPU, unless ``dry``.
+    """
+    if not dry and not _has_gpu():
+        raise InputError(
+            "PyTorch sees no CUDA GPU here", "run it where there is one, or with --dry-run"
+        )
+    started = time.monotonic()
+    results: list[Result] = []
+    logs: list[str] = []
+    for step in steps(dry=dry, train_s=train_s):
+        left_s = budget_s - (time.monotonic() - started)
+        print(f"{step.name} …", file=sys.stderr, flush=True)
+        result, log = _run(step, left_s)
+        results.append(result)
+        logs.append(f"===== {step.name}: {result.status} =====\n{log[-_LOG_CHARS:]}\n")
+        write_json(
+            out / "suite.json",
+            {"dry_run": dry, "steps": [asdict(one) for one in results]},
+        )
+        write_text(out / "suite.log", "\n".join(logs))
+    return results
+
+
+def table(results: Sequence[Result]) -> str:
+    """One short line for each step."""
+    lines = []
+    for one in results:
+        told = one.reason or _headline(one.figures)
+        lines.append(f"{one.name:<14} {one.status:<10} {one.duration_s:6.1f} s  {told}"[:150])
+    return "\n".join(lines)
+
+
+def _headline(figures: dict[str, Any]) -> str:
+    keys = ("gpu", "passed", "failed", "skipped", "error", "speedup", "ttfa_speedup", "codes_equal",
+            "percent_of_roofline")  # fmt: skip
+    words = []
+    for key in keys:
+        value = figures.get(key)
+        if value is not None:
+            words.append(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}")
+    return ", ".join(words)
+
+
+def _run(step: Step, left_s: float) -> tuple[Result, str]:
+    missing = [name for name in step.programs if shutil.which(name) is None]
+    missing += [name for name in step.modules if not _importable(name)]
+    if missing:
+        return Result(step.name, "skipped", 0.0, reason=f"no {', '.join(missing)} here"), ""
+    if left_s < 10:
+        return Result(step.name, "skipped", 0.0, reason="the time was spent"), ""
+    begin = time.monotonic()
+    limit_s = min(step.limit_s, left_s)
+    process = subprocess.Popen(
+        step.command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", **step.variables},
+    )
+    try:
+        output, _ = process.communicate(timeout=limit_s)
+        late = False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        output, _ = process.communicate()
+        late = True
+    duration_s = round(time.monotonic() - begin, 1)
+    figures = _figures(output)
+    if late:
+        reason = f"stopped after {limit_s:.0f} s"
+        return Result(step.name, "timed out", duration_s, figures, reason), output
+    if "skipped_because" in figures:
+        return Result(step.name, "skipped", duration_s, {}, figures["skipped_because"]), output
+    # pytest: 5 says that it found no test, 1 also that a module lacks something to be imported.
+    passed = bool(figures.get("passed")) and not figures.get("failed")
+    if process.returncode in (0, 5) or (process.returncode == 1 and passed):
+        return Result(step.name, "ok", duration_s, figures), output
+    last = next((line for line in reversed(output.splitlines()) if line.strip()), "")
+    reason = str(figures.get("error", last))[:200] if not figures.get("passed") else ""
+    return Result(step.name, "failed", duration_s, figures, reason), output
+
+
+def _figures(output: str) -> dict[str, Any]:
+    """The JSON object of the last line, or pytest's counts."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    if lines and lines[-1].startswith("{"):
+        try:
+            found: dict[str, Any] = json.loads(lines[-1])
+        except ValueError:
+            return {}
+        return found
+    counts = re.findall(
+        r"(\d+) (passed|failed|skipped|error|deselected)", lines[-1] if lines else ""
+    )
+    return {name: int(count) for count, name in counts}
+
+
+def _importable(module: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(module) is not None
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+_FINGERPRINT = """
+import json
+from workbench.hardware.fingerprint import fingerprint, label
+found = fingerprint()
+print(json.dumps({"gpu": label(found), **found}))
+"""
+_SKIPPED = """
+import json
+print(json.dumps({{"skipped_because": "{}"}}))
+"""
+# The same that `pip install` does, into the source tree.
+_BUILD = """
+import json, subprocess, sys, tempfile
+with tempfile.TemporaryDirectory() as build:
+    for command in (["-S", "native", "-B", build], ["--build", build, "-j"],
+                    ["--install", build, "--prefix", "."]):
+        subprocess.run(["cmake", *command], check=True, stdout=sys.stderr)
+from workbench.native import describe
+print(json.dumps({"native": describe()}))
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the suite; exit code 1 where a step failed."""
+    parser = argparse.ArgumentParser(prog="gpu-suite", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--dry-run", action="store_true", help="on the CPU, at toy size")
+    parser.add_argument("--train-s", type=float, default=0.0, help="seconds of nano training")
+    parser.add_argument("--budget-s", type=float, default=BUDGET_S, help="for all steps together")
+    options = parser.parse_args(arguments)
+    try:
+        results = run_suite(
+            options.out,
+            dry=options.dry_run,
+            train_s=options.train_s,
+            budget_s=options.budget_s,
+        )
+    except InputError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return problem.exit_code
+    print(table(results))
+    return int(any(one.status in ("failed", "timed out") for one in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
