@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.finetune.nano.speech import PHONES
+from workbench.models.whisper.window import encode
 
 MEL_BINS = 80
 POSITIONS = 1500  # 30 s of audio, 20 ms each
@@ -83,21 +84,6 @@ class PhoneClassifier(nn.Linear):
 
     def __init__(self, size: int) -> None:
         super().__init__(size, len(PHONES))
-
-
-def encode(model: Any, features: Tensor) -> Tensor:
-    """The encoder on a window of any length: log-mel ``[B, 80, F]`` to states ``[B, F / 2, d]``.
-
-    transformers insists on 30 s; the positions are fixed sinusoids, so a shorter window is the
-    same computation with fewer of them.
-    """
-    encoder = model.model.encoder
-    hidden = nn.functional.gelu(encoder.conv1(features))
-    hidden = nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
-    hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
-    for layer in encoder.layers:
-        hidden = layer(hidden, None)
-    return encoder.layer_norm(hidden)
 
 
 def whisper_loss(model: Any, classifier: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
