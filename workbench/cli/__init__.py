@@ -1,4 +1,4 @@
-"""The command line: ``workbench hardware | speak | run | train``."""
+"""The command line: ``workbench hardware | speak | transcribe | run | train``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench._version import __version__
-from workbench.cli import hardware, run, speak, train
+from workbench.cli import hardware, run, speak, train, transcribe
 from workbench.errors import WorkbenchError
 
 _INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"workbench {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (hardware, speak, run, train):
+    for module in (hardware, speak, transcribe, run, train):
         command = module.add_parser(commands)
         command.formatter_class = argparse.RawDescriptionHelpFormatter
         command.add_argument(

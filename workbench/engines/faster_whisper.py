@@ -34,7 +34,7 @@ class FasterWhisperRecognizer:
     the same time; calls may come from several threads.
     """
 
-    engine = "faster-whisper"
+    implementation = "faster-whisper"
     gives_word_times = True
 
     def __init__(
@@ -234,7 +234,7 @@ class FasterWhisperRecognizer:
             window_s=window_s,
             model=self.name,
             weights=self.weights,
-            engine=self.engine,
+            implementation=self.implementation,
             compute_type=self.compute_type,
             stages_ms=stages_ms or {},
         )
@@ -286,4 +286,3 @@ def _checked_language(model: Any, language: str | None) -> str | None:
             f"use one of {', '.join(model.supported_languages[:12])}…, or None to detect it",
         )
     return language
-

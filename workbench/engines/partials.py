@@ -42,7 +42,7 @@ class Partial:
 class LocalAgreement:
     """Confirms the words in which ``runs`` successive hypotheses of the same audio agree.
 
-    Words are compared without case and punctuation; the older hypothesis' spelling stays.
+    Words are compared without case and punctuation; the newest run's spelling is confirmed.
     """
 
     def __init__(self, runs: int = 2) -> None:

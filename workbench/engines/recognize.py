@@ -8,13 +8,20 @@ from workbench.engines.transcript import Recognizer, Window
 from workbench.errors import InputError
 from workbench.models.whisper.find import NANO, find_whisper
 
-ENGINES = ("faster-whisper", "transformers")
+# What each implementation can be told beside what all know.
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    "faster-whisper": ("beam_size", "workers", "batch_size", "vad"),
+    "static": ("compile_mode",),
+    "transformers": (),
+}
+IMPLEMENTATIONS = tuple(_SETTINGS)
+_TORCH_TYPES = ("float32", "bfloat16", "float16")
 
 
 def load_recognizer(
     name: str = NANO,
     *,
-    engine: str = "faster-whisper",
+    implementation: str = "faster-whisper",
     compute_type: str | None = None,
     device: str | None = None,
     window: Window | None = None,
@@ -26,78 +33,63 @@ def load_recognizer(
     """Loads a recognizer of speech.
 
     ``name`` is ``whisper-nano`` (shipped), a size (``tiny`` … ``large-v3-turbo``, from the hub),
-    a folder in the engine's layout, or a hub id. ``engine`` is ``faster-whisper`` (CTranslate2) or
-    ``transformers`` (PyTorch). ``compute_type`` is the type of the weights and the arithmetic:
-    CTranslate2's (``float32``, ``float16``, ``int8``, ``int8_float16``, …) or PyTorch's
-    (``float32``, ``bfloat16``, ``float16``); default: what the files hold on faster-whisper,
-    float32 on transformers. ``window`` is ``full`` (30 s of padding, as Whisper was trained) or
-    ``trimmed`` (the audio's own length); default: full on faster-whisper, and on transformers
-    what its ``implementation`` is made for. ``language=None`` has it detected. ``threads`` are
-    CPU threads.
+    a folder in the implementation's layout, or a hub id. ``implementation`` is ``faster-whisper``
+    (CTranslate2), ``static`` (PyTorch with our static cache) or ``transformers`` (its
+    ``generate``). ``compute_type`` is the type of the weights and of the arithmetic: CTranslate2's
+    (``float32``, ``float16``, ``int8``, ``int8_float16``, …) or PyTorch's (``float32``,
+    ``bfloat16``, ``float16``); default: the files' own where faster-whisper can compute in it, and
+    float32 in PyTorch. ``window`` is ``full`` (30 s of padding, as Whisper was trained; the
+    default) or ``trimmed`` (the audio's own length and a margin; the default of ``static``).
+    ``language=None`` has it detected. ``threads`` are CPU threads. ``revision`` is a hub commit.
 
-    Further ``settings`` of faster-whisper: ``beam_size`` (5), ``workers`` (1), ``batch_size``,
-    ``vad``. Of transformers: ``implementation`` (``static`` or ``transformers``),
-    ``compile_mode``.
+    Further ``settings``: of ``faster-whisper`` ``beam_size`` (5), ``workers`` (1), ``batch_size``
+    and ``vad``; of ``static`` ``compile_mode``.
 
     Raises InputError for an unknown name or setting, ModelError for files that are missing or
     damaged.
     """
-    if engine not in ENGINES:
-        raise InputError(f"no engine called {engine!r}", f"use {' or '.join(ENGINES)}")
+    if implementation not in IMPLEMENTATIONS:
+        raise InputError(
+            f"no implementation called {implementation!r}", f"use {', '.join(IMPLEMENTATIONS)}"
+        )
     if window not in (None, "full", "trimmed"):
         raise InputError(f"window={window!r}", "use 'full' or 'trimmed'")
     if threads is not None and threads < 1:
         raise InputError(f"{threads} threads", "use at least one")
-    known = _SETTINGS[engine]
+    known = _SETTINGS[implementation]
     if unknown := sorted(settings.keys() - known):
         raise InputError(
-            f"the engine {engine} has no setting {unknown[0]!r}", f"use {', '.join(known)}"
+            f"the implementation {implementation} has no setting {unknown[0]!r}",
+            f"it knows {', '.join(known)}" if known else "leave it out",
         )
+    target = _device(device)
     given = {"language": language, "threads": threads, **settings}
-    if engine == "transformers":
-        return _transformers(name, compute_type, device, window, revision, given)
-    from workbench.engines.faster_whisper import FasterWhisperRecognizer
+    if implementation == "faster-whisper":
+        from workbench.engines.faster_whisper import FasterWhisperRecognizer
 
-    return FasterWhisperRecognizer(
-        find_whisper(name, "ctranslate2", revision),
-        device=_device(device),
-        compute_type=compute_type or "default",
-        window=window or "full",
-        **given,
-    )
-
-
-_SETTINGS = {
-    "faster-whisper": ("beam_size", "workers", "batch_size", "vad"),
-    "transformers": ("implementation", "compile_mode"),
-}
-
-
-def _transformers(
-    name: str,
-    compute_type: str | None,
-    device: str | None,
-    window: Window | None,
-    revision: str | None,
-    given: dict[str, Any],
-) -> Recognizer:
+        return FasterWhisperRecognizer(
+            find_whisper(name, "ctranslate2", revision),
+            device=target,
+            compute_type=compute_type or "default",
+            window=window or "full",
+            **given,
+        )
+    if compute_type not in (None, *_TORCH_TYPES):
+        raise InputError(
+            f"compute type {compute_type!r} isn't PyTorch's",
+            f"use {', '.join(_TORCH_TYPES)}, or implementation='faster-whisper'",
+        )
     import torch
 
-    from workbench.engines.transformers_whisper import TransformersWhisperRecognizer
+    from workbench.engines.torch_whisper import TorchWhisperRecognizer
     from workbench.optimizations.dtypes import torch_dtype
 
-    types = ("float32", "bfloat16", "float16")
-    if compute_type not in (None, *types):
-        raise InputError(
-            f"compute type {compute_type!r} isn't one of transformers' engine",
-            f"use {', '.join(types)}, or engine='faster-whisper'",
-        )
-    full = given.get("implementation") == "transformers"
-    return TransformersWhisperRecognizer(
+    return TorchWhisperRecognizer(
         find_whisper(name, "transformers", revision),
-        device=torch.device(_device(device)),
+        implementation=implementation,
+        device=torch.device(target),
         dtype=torch_dtype(compute_type or "float32"),
-        window=window or ("full" if full else "trimmed"),
+        window=window or ("trimmed" if implementation == "static" else "full"),
         **given,
     )
 

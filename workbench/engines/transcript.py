@@ -38,9 +38,9 @@ class Transcript:
     """A recording's text with how it came about.
 
     ``latency_ms`` is from the call to the text. ``stages_ms`` (``features``, ``encode``,
-    ``decode``) is filled where the engine runs them one by one. ``window_s`` is how much audio,
-    padding included, the encoder saw at a time: 30 s, or less where the window is trimmed (then
-    the longest).
+    ``decode``) is filled where the implementation runs them one by one. ``window_s`` is how much
+    audio, padding included, the encoder saw at a time: 30 s, or less where the window is trimmed
+    (then the longest).
     """
 
     text: str
@@ -51,7 +51,7 @@ class Transcript:
     window_s: float
     model: str
     weights: str
-    engine: str
+    implementation: str
     compute_type: str
     stages_ms: Mapping[str, float] = field(default_factory=dict)
 
@@ -70,7 +70,7 @@ class Recognizer(Protocol):
     """Audio in, text out. ``gives_word_times``: whether ``words=True`` can be asked for."""
 
     name: str
-    engine: str
+    implementation: str
     weights: str
     compute_type: str
     gives_word_times: bool
@@ -80,7 +80,7 @@ class Recognizer(Protocol):
         ...
 
     def transcribe_batch(self, audios: Sequence[Audio]) -> list[Transcript]:
-        """Several recordings; at the same time where the engine has several workers."""
+        """Several recordings; at the same time where the implementation has several workers."""
         ...
 
     def warm_up(self) -> float:

@@ -58,7 +58,10 @@ def snapshot(
     if pin and revision in (None, pin["revision"]):
         try:
             cached = snapshot_download(
-                repo_id, revision=pin["revision"], local_files_only=True, allow_patterns=list(wanted)
+                repo_id,
+                revision=pin["revision"],
+                local_files_only=True,
+                allow_patterns=list(wanted),
             )
             return HubSnapshot(Path(cached), repo_id, pin["revision"])
         except LocalEntryNotFoundError:

@@ -28,8 +28,8 @@ SPECIALS = (
 )
 
 
-def build_tokenizer(vocabulary: int = VOCABULARY) -> Any:
-    """A ``WhisperTokenizer`` trained on the domain's sentences."""
+def build_tokenizer(vocabulary: int = VOCABULARY, sentences: int = SENTENCES) -> Any:
+    """A ``WhisperTokenizer`` of ``vocabulary`` text tokens, trained on so many ``sentences``."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import WhisperTokenizer
 
@@ -40,7 +40,7 @@ def build_tokenizer(vocabulary: int = VOCABULARY) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    raw.train_from_iterator(_sentences(), trainer)
+    raw.train_from_iterator(_sentences(sentences), trainer)
     learned = json.loads(raw.to_str())["model"]
     return WhisperTokenizer(
         vocab=learned["vocab"] | {END: len(learned["vocab"])},
@@ -65,13 +65,13 @@ def feature_extractor() -> Any:
     return WhisperFeatureExtractor(feature_size=MEL_BINS)
 
 
-def _sentences() -> Iterator[str]:
+def _sentences(count: int) -> Iterator[str]:
     """Sentences with the leading space that Whisper's transcripts have."""
-    for text in islice(training_sentences(seed=11), SENTENCES):
+    for text in islice(training_sentences(seed=11), count):
         yield f" {text}"
-    for text in islice(open_sentences(seed=11), SENTENCES // 4):
+    for text in islice(open_sentences(seed=11), count // 4):
         yield f" {text}"
     # faster-whisper suppresses the first token of " -" and of " '", which must not be the space
     # that rare words begin with: so every letter and these signs are one token with their space.
     for sign in string.ascii_lowercase + "-'":
-        yield from [f" {sign}"] * SENTENCES
+        yield from [f" {sign}"] * count

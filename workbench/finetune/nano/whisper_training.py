@@ -137,4 +137,3 @@ def check(
     model.load_state_dict(now)
     model.train()
     return word_error_rate(texts, heard).value, heard
-

@@ -64,7 +64,9 @@ class StaticDecoder:
             else self._forward
         )
 
-    def decode(self, states: Tensor, prompt: Sequence[int], max_tokens: int | None = None) -> Decoded:
+    def decode(
+        self, states: Tensor, prompt: Sequence[int], max_tokens: int | None = None
+    ) -> Decoded:
         """Tokens for encoder ``states`` ``[1, P, d]`` after ``prompt``."""
         limit = min(max_tokens or self.capacity, self.capacity - len(prompt))
         device = states.device

@@ -76,8 +76,7 @@ def _weights(name: str, folder: Path, layout: Layout) -> Path:
     for file in (_WEIGHTS[layout], f"{_WEIGHTS[layout]}.index.json"):
         if (folder / file).is_file():
             return folder / file
-    other = "transformers" if layout == "ctranslate2" else "ctranslate2"
     raise ModelError(
         f"{name}: no {_WEIGHTS[layout]} in {folder}",
-        f"point at a Whisper in {layout}' layout, or use the engine for {other}'",
+        f"point at a Whisper in the layout of {layout}, or use another implementation",
     )

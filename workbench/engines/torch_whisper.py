@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,18 +23,15 @@ from workbench.models.checkpoint import Checkpoint
 from workbench.models.whisper.decoder import StaticDecoder
 from workbench.models.whisper.window import RATE_HZ, WINDOW_S, encode, window_frames, windows
 
-Implementation = Literal["static", "transformers"]
-IMPLEMENTATIONS: tuple[Implementation, ...] = ("static", "transformers")
 MARGIN_S = 0.5  # of silence after the audio in a trimmed window
 
 
-class TransformersWhisperRecognizer:
+class TorchWhisperRecognizer:
     """A Whisper in transformers' layout; see ``workbench.engines.recognize.load_recognizer``.
 
     Greedy, without timestamps: a segment is a window. One request at a time.
     """
 
-    engine = "transformers"
     gives_word_times = False
 
     def __init__(
@@ -43,17 +40,12 @@ class TransformersWhisperRecognizer:
         *,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
-        implementation: Implementation = "static",
+        implementation: str = "static",
         window: Window = "trimmed",
         compile_mode: str | None = None,
         threads: int | None = None,
         language: str | None = "en",
     ) -> None:
-        if implementation not in IMPLEMENTATIONS:
-            raise InputError(
-                f"no implementation called {implementation!r}",
-                f"use {' or '.join(IMPLEMENTATIONS)}",
-            )
         if implementation == "transformers" and (window == "trimmed" or compile_mode):
             raise InputError(
                 "transformers' generate takes neither a trimmed window nor compile_mode",
@@ -89,11 +81,12 @@ class TransformersWhisperRecognizer:
     def transcribe(self, audio: Audio, *, words: bool = False) -> Transcript:
         """The text of ``audio``.
 
-        Raises InputError for ``words``: this engine has no word times.
+        Raises InputError for ``words``: there are no word times here.
         """
         if words:
             raise InputError(
-                "the transformers engine gives no word times", "use engine='faster-whisper'"
+                f"the implementation {self.implementation} gives no word times",
+                "use implementation='faster-whisper'",
             )
         started = time.perf_counter()
         before = torch.get_num_threads()
@@ -151,7 +144,7 @@ class TransformersWhisperRecognizer:
             window_s=longest_s,
             model=self.name,
             weights=self.weights,
-            engine=self.engine,
+            implementation=self.implementation,
             compute_type=self.compute_type,
             stages_ms=stages,
         )
