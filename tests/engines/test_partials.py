@@ -1,5 +1,7 @@
 """Local agreement: what two runs agree on is confirmed, and stays."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,7 @@ def test_confirmed_text_only_grows_and_the_end_is_whole(word_times, trim_after_s
     found = list(
         partials(recognizer, pieces(speech(12), 0.5), step_s=0.5, trim_after_s=trim_after_s)
     )
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in itertools.pairwise(found):
         assert after.confirmed.startswith(before.confirmed)
     assert [partial.final for partial in found] == [False] * (len(found) - 1) + [True]
     assert found[-1].tentative == ""
