@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 
 from workbench.finetune.nano.whisper import build_whisper, whisper_config
-from workbench.finetune.nano.whisper_export import convert, save
+from workbench.finetune.nano.whisper_export import save
 from workbench.finetune.nano.whisper_tokenizer import build_tokenizer
+from workbench.models.whisper.convert import to_ctranslate2
 from workbench.models.whisper.find import CTRANSLATE2_FOLDER
 
 SETTINGS = {
@@ -42,5 +43,5 @@ def folder(target: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(330, sentences=200)
     save(model(tokenizer), tokenizer, target)
-    convert(target, target / CTRANSLATE2_FOLDER, quantization="float32")
+    to_ctranslate2(target, target / CTRANSLATE2_FOLDER, quantization="float32")
     return target

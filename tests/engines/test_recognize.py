@@ -99,6 +99,50 @@ def test_long_recordings_are_cut_at_quiet_places(static):
     assert segments[-1].end_s == pytest.approx(50.0)
 
 
+@pytest.mark.parametrize("size", ["tiny", "tiny.en", "large-v3-turbo"])
+@pytest.mark.parametrize("implementation", ["faster-whisper", "static", "transformers"])
+def test_random_weights_write_as_many_tokens_as_asked_for(
+    size, implementation, tmp_path_factory, monkeypatch
+):
+    from workbench.models.whisper import random
+
+    small = {"tiny": (64, 1, 1, 2, 80), "large-v3-turbo": (64, 1, 1, 2, 128)}
+    monkeypatch.setattr(random, "_SHAPES", small)
+    cache = tmp_path_factory.getbasetemp() / "random-cache"
+    monkeypatch.setenv("WORKBENCH_CACHE", str(cache))
+    recognizer = load_recognizer(
+        size,
+        weights="random",
+        implementation=implementation,
+        device="cpu",
+        threads=1,
+        max_tokens=6,
+        **({"beam_size": 1} if implementation == "faster-whisper" else {}),
+    )
+    made = recognizer.transcribe(sound(2.0))
+    assert made.weights == "random"
+    assert made.language == "en"
+    assert len(made.text.split()) <= 6
+    if implementation == "static":
+        again = load_recognizer(
+            size, weights="random", implementation="transformers", device="cpu", max_tokens=6
+        ).transcribe(sound(2.0))
+        full = load_recognizer(
+            size,
+            weights="random",
+            implementation="static",
+            window="full",
+            device="cpu",
+            max_tokens=6,
+        ).transcribe(sound(2.0))
+        assert full.text == again.text
+
+
+def test_random_weights_are_of_a_size():
+    with pytest.raises(InputError, match="whisper-nano"):
+        load_recognizer("whisper-nano", weights="random")
+
+
 def test_silence_of_no_length(trimmed, static):
     for recognizer in (trimmed, static):
         made = recognizer.transcribe(Audio(np.zeros(0), RATE_HZ))
@@ -123,7 +167,9 @@ def test_transformers_generate_tells_no_probabilities(whisper_folder):
     [
         ({"implementation": "magic"}, "magic"),
         ({"window": "short"}, "short"),
-        ({"threads": 0}, "0 threads"),
+        ({"threads": 0}, "threads"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"weights": "maybe"}, "maybe"),
         ({"compute_type": "float7"}, "float7"),
         ({"beam_size": 0}, "beam_size"),
         ({"workers": 0}, "workers"),

@@ -18,6 +18,7 @@ from workbench.audio import Audio
 from workbench.engines.transcript import Segment, Transcript, Window, Word
 from workbench.errors import InputError, ModelError
 from workbench.models.checkpoint import Checkpoint
+from workbench.models.whisper.random import REVISION as RANDOM
 from workbench.models.whisper.window import RATE_HZ, WINDOW_S, window_frames, windows
 
 MARGIN_S = 0.5  # of silence after the audio in a trimmed window
@@ -50,6 +51,7 @@ class FasterWhisperRecognizer:
         batch_size: int | None = None,
         vad: bool = False,
         language: str | None = "en",
+        max_tokens: int | None = None,
     ) -> None:
         _check_sizes(beam_size, workers, batch_size)
         if window == "trimmed" and (batch_size or vad):
@@ -64,6 +66,7 @@ class FasterWhisperRecognizer:
         self.beam_size = beam_size
         self.workers = workers
         self.vad = vad
+        self.max_tokens = max_tokens
         self.batch_size = batch_size
         assert checkpoint.folder is not None
         self._model = _load(checkpoint.folder, self.name, device, compute_type, threads, workers)
@@ -105,13 +108,18 @@ class FasterWhisperRecognizer:
         return time.perf_counter() - started
 
     def _full(self, samples: np.ndarray, words: bool, started: float) -> Transcript:
-        settings = {
+        settings: dict[str, Any] = {
             "language": self.language,
             "beam_size": self.beam_size,
             "word_timestamps": words,
             "vad_filter": self.vad,
             "condition_on_previous_text": False,  # repeats its own mistakes
+            "max_new_tokens": self.max_tokens,
         }
+        if self.weights == RANDOM:
+            # Noise would be tried again at every temperature, and jump about by its timestamps.
+            settings |= {"temperature": 0.0, "without_timestamps": True}
+            settings |= {"log_prob_threshold": None, "no_speech_threshold": None}
         if self._batched is not None:
             # Without the filter it refuses recordings of more than one window.
             settings["vad_filter"] = True
@@ -188,7 +196,7 @@ class FasterWhisperRecognizer:
             encoded,
             [prompt],
             beam_size=self.beam_size,
-            max_length=self._model.max_length,
+            max_length=self._longest(len(prompt)),
             suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
             return_scores=True,
             return_no_speech_prob=True,
@@ -215,6 +223,11 @@ class FasterWhisperRecognizer:
             float(made.no_speech_prob),
             found,
         )
+
+    def _longest(self, prompt: int) -> int:
+        """Most tokens of a window, prompt included."""
+        longest = int(self._model.max_length)
+        return min(longest, prompt + self.max_tokens) if self.max_tokens else longest
 
     def _transcript(
         self,

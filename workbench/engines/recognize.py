@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from workbench.engines.transcript import Recognizer, Window
 from workbench.errors import InputError
@@ -15,12 +15,14 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
     "transformers": (),
 }
 IMPLEMENTATIONS = tuple(_SETTINGS)
+_RANDOM_TOKENS = 24  # of random weights, which know no end: a sentence of some 15 words
 _TORCH_TYPES = ("float32", "bfloat16", "float16")
 
 
 def load_recognizer(
     name: str = NANO,
     *,
+    weights: Literal["auto", "random"] = "auto",
     implementation: str = "faster-whisper",
     compute_type: str | None = None,
     device: str | None = None,
@@ -28,12 +30,15 @@ def load_recognizer(
     language: str | None = "en",
     threads: int | None = None,
     revision: str | None = None,
+    max_tokens: int | None = None,
     **settings: Any,
 ) -> Recognizer:
     """Loads a recognizer of speech.
 
     ``name`` is ``whisper-nano`` (shipped), a size (``tiny`` … ``large-v3-turbo``, from the hub),
-    a folder in the implementation's layout, or a hub id. ``implementation`` is ``faster-whisper``
+    a folder in the implementation's layout, or a hub id. ``weights="random"`` builds a size's
+    architecture without any download: for timing; it writes noise, always ``max_tokens`` of it
+    (default 24), and its ``weights`` say so. ``implementation`` is ``faster-whisper``
     (CTranslate2), ``static`` (PyTorch with our static cache) or ``transformers`` (its
     ``generate``). ``compute_type`` is the type of the weights and of the arithmetic: CTranslate2's
     (``float32``, ``float16``, ``int8``, ``int8_float16``, …) or PyTorch's (``float32``,
@@ -41,6 +46,7 @@ def load_recognizer(
     float32 in PyTorch. ``window`` is ``full`` (30 s of padding, as Whisper was trained; the
     default) or ``trimmed`` (the audio's own length and a margin; the default of ``static``).
     ``language=None`` has it detected. ``threads`` are CPU threads. ``revision`` is a hub commit.
+    ``max_tokens`` bounds the text of each window.
 
     Further ``settings``: of ``faster-whisper`` ``beam_size`` (5), ``workers`` (1), ``batch_size``
     and ``vad``; of ``static`` ``compile_mode``.
@@ -54,8 +60,11 @@ def load_recognizer(
         )
     if window not in (None, "full", "trimmed"):
         raise InputError(f"window={window!r}", "use 'full' or 'trimmed'")
-    if threads is not None and threads < 1:
-        raise InputError(f"{threads} threads", "use at least one")
+    if weights not in ("auto", "random"):
+        raise InputError(f"weights={weights!r}", "use 'auto' or 'random'")
+    for what, value in (("threads", threads), ("max_tokens", max_tokens)):
+        if value is not None and value < 1:
+            raise InputError(f"{what}={value}", "use at least 1")
     known = _SETTINGS[implementation]
     if unknown := sorted(settings.keys() - known):
         raise InputError(
@@ -63,12 +72,15 @@ def load_recognizer(
             f"it knows {', '.join(known)}" if known else "leave it out",
         )
     target = _device(device)
-    given = {"language": language, "threads": threads, **settings}
+    random = weights == "random"
+    if random and max_tokens is None:
+        max_tokens = _RANDOM_TOKENS
+    given = {"language": language, "threads": threads, "max_tokens": max_tokens, **settings}
     if implementation == "faster-whisper":
         from workbench.engines.faster_whisper import FasterWhisperRecognizer
 
         return FasterWhisperRecognizer(
-            find_whisper(name, "ctranslate2", revision),
+            find_whisper(name, "ctranslate2", revision, random=random),
             device=target,
             compute_type=compute_type or "default",
             window=window or "full",
@@ -85,7 +97,7 @@ def load_recognizer(
     from workbench.optimizations.dtypes import torch_dtype
 
     return TorchWhisperRecognizer(
-        find_whisper(name, "transformers", revision),
+        find_whisper(name, "transformers", revision, random=random),
         implementation=implementation,
         device=torch.device(target),
         dtype=torch_dtype(compute_type or "float32"),

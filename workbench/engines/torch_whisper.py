@@ -45,6 +45,7 @@ class TorchWhisperRecognizer:
         compile_mode: str | None = None,
         threads: int | None = None,
         language: str | None = "en",
+        max_tokens: int | None = None,
     ) -> None:
         if implementation == "transformers" and (window == "trimmed" or compile_mode):
             raise InputError(
@@ -62,6 +63,7 @@ class TorchWhisperRecognizer:
         self.window = window
         self.device = device
         self.threads = threads
+        self.max_tokens = max_tokens
         self.compute_type = str(dtype).removeprefix("torch.")
         self.model, self._tokenizer, self._extractor = _load(checkpoint, dtype, device)
         settings = self.model.generation_config
@@ -159,12 +161,16 @@ class TorchWhisperRecognizer:
         return found.to(self.device, self.model.dtype)
 
     def _decoded(self, states: torch.Tensor, language: str) -> tuple[str, float, float]:
-        made = self._decoder.decode(states, self._prompt(language))
+        made = self._decoder.decode(states, self._prompt(language), self.max_tokens)
         text = self._tokenizer.decode(list(made.tokens), skip_special_tokens=True).strip()
         return text, made.average_logprob, made.no_speech_probability
 
     def _generated(self, features: torch.Tensor) -> str:
-        settings = {"language": self.language, "task": "transcribe"} if self.multilingual else {}
+        settings: dict[str, Any] = {}
+        if self.multilingual:
+            settings |= {"language": self.language, "task": "transcribe"}
+        if self.max_tokens:
+            settings["max_new_tokens"] = self.max_tokens
         made = self.model.generate(
             input_features=features,
             num_beams=1,

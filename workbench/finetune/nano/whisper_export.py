@@ -11,9 +11,8 @@ import torch
 
 from workbench.finetune.nano.export import finish
 from workbench.finetune.nano.whisper_tokenizer import feature_extractor
+from workbench.models.whisper.convert import to_ctranslate2
 from workbench.models.whisper.find import CTRANSLATE2_FOLDER, NANO
-
-_COPIED = ("tokenizer.json", "preprocessor_config.json")
 
 
 def export_whisper(model: Any, tokenizer: Any, folder: Path, card: str) -> Path:
@@ -21,7 +20,7 @@ def export_whisper(model: Any, tokenizer: Any, folder: Path, card: str) -> Path:
     target = folder / NANO
     target.mkdir(parents=True, exist_ok=True)
     save(model, tokenizer, target)
-    convert(target, target / CTRANSLATE2_FOLDER)
+    to_ctranslate2(target, target / CTRANSLATE2_FOLDER)
     finish(target / CTRANSLATE2_FOLDER)
     return finish(target, card)
 
@@ -35,17 +34,9 @@ def save(model: Any, tokenizer: Any, target: Path) -> None:
     feature_extractor().save_pretrained(target)
 
 
-def convert(source: Path, target: Path, quantization: str = "float16") -> None:
-    """Converts a Whisper in transformers' layout to CTranslate2's."""
-    from ctranslate2.converters import TransformersConverter
-
-    converter = TransformersConverter(str(source), copy_files=list(_COPIED))
-    converter.convert(str(target), quantization=quantization, force=True)
-
-
 def temporary_ct2(model: Any, tokenizer: Any) -> tempfile.TemporaryDirectory[str]:
     """``model`` in CTranslate2's layout in a folder ``ct2`` that goes away when it is cleaned."""
     folder = tempfile.TemporaryDirectory()
     save(model, tokenizer, Path(folder.name))
-    convert(Path(folder.name), Path(folder.name) / CTRANSLATE2_FOLDER)
+    to_ctranslate2(Path(folder.name), Path(folder.name) / CTRANSLATE2_FOLDER)
     return folder

@@ -10,6 +10,7 @@ from workbench.errors import InputError, ModelError
 from workbench.files import sha256_of
 from workbench.models.checkpoint import Checkpoint, verify
 from workbench.models.hub import snapshot
+from workbench.models.whisper.random import random_whisper
 from workbench.paths import data_dir
 
 Layout = Literal["ctranslate2", "transformers"]
@@ -31,13 +32,21 @@ _WANTED = {
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def find_whisper(name: str, layout: Layout, revision: str | None = None) -> Checkpoint:
+def find_whisper(
+    name: str, layout: Layout, revision: str | None = None, *, random: bool = False
+) -> Checkpoint:
     """The checkpoint called ``name``: ``whisper-nano``, a size, a folder or a hub id.
 
-    ``revision`` of the result is the hub's commit or the first twelve digits of the weights'
+    ``random`` asks for a size's architecture with random weights, which needs no download.
+
+    The result's ``revision`` is the hub's commit or the first twelve digits of the weights'
     SHA-256. Raises InputError for a name that is none of these, ModelError for files that are
     missing or fail their checksum.
     """
+    if random:
+        if name not in SIZES:
+            raise InputError(f"no size called {name!r}", f"use one of {', '.join(SIZES)}")
+        return random_whisper(name, layout)
     if name == NANO:
         return _local(name, data_dir() / "models" / name, layout)
     if Path(name).is_dir():
