@@ -143,6 +143,24 @@ def test_random_weights_are_of_a_size():
         load_recognizer("whisper-nano", weights="random")
 
 
+def test_voice_activity_and_the_batched_pipeline(whisper_folder):
+    from workbench.finetune.nano.speech import flite
+
+    try:
+        said = flite().say("good morning my friend, how are you today", 0)
+    except InputError as problem:
+        pytest.skip(f"no flite here: {problem.what}")
+    speech = Audio(said.samples, 24_000)
+    silence = Audio(np.zeros(24_000, np.float32), 24_000)
+    filtered = load(whisper_folder, beam_size=1, vad=True, max_tokens=4)
+    assert filtered.transcribe(silence).text == ""
+    recording = Audio.concatenate([silence, speech, silence])
+    assert filtered.transcribe(recording).segments[0].start_s >= 0.5
+    batched = load(whisper_folder, beam_size=1, batch_size=2, max_tokens=4).transcribe(recording)
+    assert batched.segments
+    assert batched.duration_s == pytest.approx(recording.duration_s)
+
+
 def test_silence_of_no_length(trimmed, static):
     for recognizer in (trimmed, static):
         made = recognizer.transcribe(Audio(np.zeros(0), RATE_HZ))
