@@ -32,7 +32,6 @@ NOISE_DB = 15.0  # signal to noise ratio of the noisy condition
 RUNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("float32", "faster-whisper", {"compute_type": "float32"}),
     ("int8", "faster-whisper", {"compute_type": "int8"}),
-    ("float32, beam 1", "faster-whisper", {"compute_type": "float32", "beam_size": 1}),
     (
         "int8, beam 1, trimmed window",
         "faster-whisper",
