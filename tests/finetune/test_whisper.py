@@ -194,7 +194,7 @@ def test_every_stage_from_nothing(tmp_path, monkeypatch):
     once = [run for run in whisper_evaluate.RUNS if "int8" not in run[0]]
     greedy = [
         (name, how, settings | ({"beam_size": 1, "max_tokens": 8} if "fast" in how else {}))
-        for name, how, settings in once[1:]
+        for name, how, settings in once
     ]
     monkeypatch.setattr(whisper_evaluate, "RUNS", greedy)
     try:
