@@ -30,3 +30,10 @@ def tiny_engine(tiny_folder):
 @pytest.fixture(scope="session")
 def tiny_baseline(tiny_engine):
     return tiny_engine.with_implementation("transformers")
+
+
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory):
+    from tests import tiny_whisper
+
+    return tiny_whisper.folder(tmp_path_factory.mktemp("checkpoints") / "tiny-whisper")

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from workbench.audio import Audio
-from workbench.cli import main
+from workbench.cli import COMMANDS, main
 
 
 def last_json(capsys):
@@ -18,7 +19,8 @@ def last_json(capsys):
 
 
 def test_help_teaches(capsys):
-    for command in ([], ["speak"], ["run"], ["hardware"], ["train"], ["optimizations"]):
+    names = [module.__name__.rpartition(".")[2] for module in COMMANDS]
+    for command in ([], *([name] for name in names)):
         with pytest.raises(SystemExit) as ended:
             main([*command, "--help"])
         assert ended.value.code == 0
@@ -160,3 +162,39 @@ def test_speak_refuses_what_can_t_work_here(tiny_folder, tmp_path, capsys):
         assert main(["speak", "hi", *arguments, "--optimizations", given]) == 2
         assert named in last_json(capsys)["error"]
     assert not out.exists()
+
+
+def test_transcribe_says_what_it_heard_and_how_fast(whisper_folder, tmp_path, capsys):
+    file = tmp_path / "a.wav"
+    noise = np.random.default_rng(0).standard_normal(32_000).astype(np.float32) * 0.1
+    Audio(noise, 16_000).write(file)
+    common = ["transcribe", str(file), "--engine", str(whisper_folder), "--device", "cpu"]
+    common += ["--threads", "1", "--beam-size", "1", "--window", "trimmed"]
+    assert main([*common, "--words", "--partials", "0.5", "--compute-type", "int8", "--json"]) == 0
+    said = last_json(capsys)
+    assert said["implementation"] == "faster-whisper"
+    assert said["compute_type"] == "int8_float32"
+    assert said["text"] == " ".join(said["text"].split()) != ""
+    assert said["segments"][0]["words"]
+    assert said["rtf"] == pytest.approx(said["latency_ms"] / 2000)
+    assert [partial["final"] for partial in said["partials"]] == [False] * 4 + [True]
+    assert main(["transcribe", str(file), *common[2:6], "--implementation", "transformers"]) == 0
+    shown = capsys.readouterr().out
+    assert "window 30 s" in shown
+    assert main([*common[:6], "--implementation", "transformers", "--json"]) == 0
+    assert last_json(capsys)["segments"][0]["average_logprob"] is None
+
+
+def test_transcribe_refuses_what_it_cannot_read(whisper_folder, tmp_path, capsys):
+    assert main(["transcribe", str(tmp_path / "none.wav"), "--json"]) == 2
+    assert "none.wav" in last_json(capsys)["error"]
+    text = tmp_path / "text.wav"
+    text.write_text("no sound")
+    assert main(["transcribe", str(text), "--engine", str(whisper_folder), "--json"]) == 2
+    assert "text.wav" in last_json(capsys)["error"]
+
+
+def test_train_names_the_stages_of_its_model(tmp_path, capsys):
+    arguments = ["--out", str(tmp_path), "--stage", "codec", "--json"]
+    assert main(["train", "whisper-nano", *arguments]) == 2
+    assert "recognizer" in last_json(capsys)["remedy"]

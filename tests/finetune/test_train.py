@@ -121,3 +121,14 @@ def test_smoke_run_makes_models_that_transformers_loads(data, tmp_path) -> None:
     extra = json.loads((csm / "workbench.json").read_text())
     assert extra["codec"] == "mimi-nano"
     assert list(extra["voices"]) == ["0", "1", "2", "3"]
+
+
+def test_a_process_held_up_has_not_trained(monkeypatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+    clock = checkpoints.Clock(total_s=1000)
+    clock.start()
+    for passed in (0.5, 1200.0, 0.5):
+        now[0] += passed
+        clock.tick()
+    assert (clock.step, clock.elapsed_s) == (3, pytest.approx(1.0))

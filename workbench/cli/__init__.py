@@ -21,9 +21,24 @@ from workbench.cli import (
     run,
     speak,
     train,
+    transcribe,
 )
 from workbench.errors import WorkbenchError
 
+COMMANDS = (
+    hardware,
+    speak,
+    transcribe,
+    run,
+    optimizations,
+    ablate,
+    compare,
+    calibrate,
+    claims,
+    profile,
+    bench,
+    train,
+)
 _INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
 
 
@@ -37,19 +52,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"workbench {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (
-        hardware,
-        speak,
-        run,
-        optimizations,
-        ablate,
-        compare,
-        calibrate,
-        claims,
-        profile,
-        bench,
-        train,
-    ):
+    for module in COMMANDS:
         command = module.add_parser(commands)
         command.formatter_class = argparse.RawDescriptionHelpFormatter
         command.add_argument(

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workbench.finetune.nano import STAGES
+from workbench.errors import InputError
+from workbench.finetune.nano import STAGES, WHISPER_STAGES
+
+_STAGES = {"nano": STAGES, "whisper-nano": WHISPER_STAGES}
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command's options."""
     command: argparse.ArgumentParser = commands.add_parser(
         "train",
-        help="train the nano voice from nothing",
-        description="Makes mimi-nano and csm-nano again: speech from flite, the codec, the "
-        "language model, their\nword error rates, and the files that ship. Each stage goes on "
-        "from its last checkpoint.",
+        help="train the nano voice or the nano recognizer from nothing",
+        description="nano makes mimi-nano and csm-nano again: speech from flite, the codec, the "
+        "language model, their\nword error rates, and the files that ship. whisper-nano makes the "
+        "recognizer of that speech.\nEach stage goes on from its last checkpoint.",
         epilog="examples:\n"
         "  workbench train nano --out outputs/nano                 # everything, hours\n"
-        "  workbench train nano --stage codec --minutes 9 --device cuda   # one resumable step\n",
+        "  workbench train nano --stage codec --minutes 9 --device cuda   # one resumable step\n"
+        "  workbench train whisper-nano --out outputs/nano         # takes the speech in there\n"
+        "stages:\n"
+        + "".join(f"  {model}: {', '.join(stages)}\n" for model, stages in _STAGES.items()),
     )
-    command.add_argument("model", choices=("nano",), help="what to train")
+    command.add_argument("model", choices=tuple(_STAGES), help="what to train")
     command.add_argument(
         "--out",
         type=Path,
@@ -29,7 +36,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="folder for data, checkpoints and results (default: %(default)s)",
     )
     command.add_argument(
-        "--stage", choices=STAGES, default="all", help="one stage only (default: all)"
+        "--stage", default="all", metavar="STAGE", help="one stage only (default: all)"
     )
     command.add_argument("--minutes", type=float, help="time limit of each training stage")
     command.add_argument("--hours-of-speech", type=float, help="speech to generate")
@@ -42,20 +49,30 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    """Trains; returns what ``train_nano`` says."""
+    """Trains; returns what ``train_nano`` or ``train_whisper_nano`` says."""
+    stages = _STAGES[options.model]
+    if options.stage not in stages:
+        raise InputError(
+            f"{options.model} has no stage {options.stage!r}", f"use one of {', '.join(stages)}"
+        )
     from workbench.finetune.nano.train import train_nano
+    from workbench.finetune.nano.whisper_train import train_whisper_nano
+
+    train: Callable[..., dict[str, Any]] = (
+        train_nano if options.model == "nano" else train_whisper_nano
+    )
 
     chosen = {
         "minutes": options.minutes,
         "hours_of_speech": options.hours_of_speech,
         "threads": options.threads,
     }
-    summary = train_nano(
+    summary = train(
         options.out,
         stage=options.stage,
         device=options.device,
         resume=not options.fresh,
-        # What isn't given keeps train_nano's own default.
+        # What isn't given keeps the function's own default.
         **{name: value for name, value in chosen.items() if value is not None},
     )
     if not options.json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from workbench.errors import ModelError
 from workbench.files import sha256_of, write_json
 
-_WANTED = ["*.safetensors", "*.json", "*.jinja"]
+_WANTED = ("*.safetensors", "*.json", "*.jinja")
 # sesame/csm-1b also holds the original, non-transformers checkpoint.
 _UNWANTED = ["ckpt*", "original/*"]
 
@@ -33,8 +34,10 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "workbench"
 
 
-def snapshot(repo_id: str, revision: str | None = None) -> HubSnapshot:
-    """Downloads ``repo_id``, or finds it in the cache.
+def snapshot(
+    repo_id: str, revision: str | None = None, *, wanted: Sequence[str] = _WANTED
+) -> HubSnapshot:
+    """Downloads the ``wanted`` files (patterns) of ``repo_id``, or finds them in the cache.
 
     Without ``revision`` the commit of the first download is pinned in ``pins.json`` of the
     cache, with the SHA-256 of each weight file, and every later call uses that commit: a
@@ -55,7 +58,10 @@ def snapshot(repo_id: str, revision: str | None = None) -> HubSnapshot:
     if pin and revision in (None, pin["revision"]):
         try:
             cached = snapshot_download(
-                repo_id, revision=pin["revision"], local_files_only=True, allow_patterns=_WANTED
+                repo_id,
+                revision=pin["revision"],
+                local_files_only=True,
+                allow_patterns=list(wanted),
             )
             return HubSnapshot(Path(cached), repo_id, pin["revision"])
         except LocalEntryNotFoundError:
@@ -67,7 +73,7 @@ def snapshot(repo_id: str, revision: str | None = None) -> HubSnapshot:
         commit = str(info.sha)
         folder = Path(
             snapshot_download(
-                repo_id, revision=commit, allow_patterns=_WANTED, ignore_patterns=_UNWANTED
+                repo_id, revision=commit, allow_patterns=list(wanted), ignore_patterns=_UNWANTED
             )
         )
     except GatedRepoError as problem:

@@ -12,3 +12,6 @@ STAGES = (
     "evaluate",
     "export",
 )
+
+# whisper-nano's, likewise.
+WHISPER_STAGES = ("all", "data", "own", "recognizer", "evaluate", "export")

@@ -124,8 +124,8 @@ def codec_card(facts: Facts, config: Any) -> str:
     return _CODEC_TEXT.format(
         codebooks=config.num_quantizers,
         size=config.codebook_size,
-        data=_data(facts),
-        training=_training(facts, ("codes", "decoder")),
+        data=data_text(facts),
+        training=training_text(facts, ("codes", "decoder")),
         measured=_codec_table(facts.results.get("codec")),
     )
 
@@ -138,13 +138,14 @@ def language_card(facts: Facts) -> str:
     return _LANGUAGE_TEXT.format(
         voices="\n".join(voices),
         words=len(Grammar.load().words),
-        data=_data(facts),
-        training=_training(facts, ("alignment", "language")),
+        data=data_text(facts),
+        training=training_text(facts, ("alignment", "language")),
         measured=_language_table(facts.results),
     )
 
 
-def _data(facts: Facts) -> str:
+def data_text(facts: Facts) -> str:
+    """What speech there is, of whom, and what was kept from training."""
     return _DATA_TEXT.format(
         hours=facts.hours,
         utterances=facts.utterances,
@@ -153,8 +154,11 @@ def _data(facts: Facts) -> str:
     )
 
 
-def _training(facts: Facts, stages: tuple[str, ...]) -> str:
-    parts = ["## Training\n\nBy `workbench train nano`. Losses are means over the last 100 steps."]
+def training_text(facts: Facts, stages: tuple[str, ...], model: str = "nano") -> str:
+    """The remarks and the losses of ``stages`` of ``workbench train <model>``."""
+    parts = [
+        f"## Training\n\nBy `workbench train {model}`. Losses are means over the last 100 steps."
+    ]
     if facts.remarks:
         parts.append(facts.remarks)
     for stage in stages:
@@ -193,7 +197,7 @@ def _codec_table(results: dict[str, Any] | None) -> str:
     return (
         "Word error rate after encoding and decoding, by pocketsphinx with a bigram language "
         "model of the same grammar (a forgiving judge); 95 % bootstrap over sentences.\n\n"
-        + _rates(rows)
+        + rates_table(rows)
     )
 
 
@@ -211,7 +215,7 @@ def _language_table(measured: dict[str, Any]) -> str:
         "Word error rate of synthesized held-out sentences through mimi-nano, with the sampling "
         "of `generation_config.json`, by pocketsphinx with a bigram language model of the same "
         "grammar (a forgiving judge); 95 % bootstrap over sentences.\n\n"
-        + _rates(rows)
+        + rates_table(rows)
         + f"\n\nEnd of audio reached by itself: {results['ended']:.1%} of them."
         + _open_table(measured.get("open"))
     )
@@ -223,11 +227,12 @@ def _open_table(results: dict[str, Any] | None) -> str:
     return (
         "\n\nStrings of words mostly from outside the grammar, by a recognizer that knows these "
         "words but not their order (so the source itself is hard to understand):\n\n"
-        + _rates([("csm-nano", results["made"]), ("source (flite)", results["source"])])
+        + rates_table([("csm-nano", results["made"]), ("source (flite)", results["source"])])
     )
 
 
-def _rates(rows: list[tuple[str, dict[str, Any]]]) -> str:
+def rates_table(rows: list[tuple[str, dict[str, Any]]]) -> str:
+    """Word error rates with intervals, one row each."""
     lines = ["| what | WER | 95 % interval | sentences | words |", "|---|---|---|---|---|"]
     for name, rate in rows:
         low, high = rate["interval"]

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from workbench.files import atomic_path
 
+PAUSE_S = 60.0  # a step that took longer was a process held up, which is no training
+
 
 @dataclass
 class Clock:
@@ -56,6 +58,8 @@ class Clock:
         """Counts one step and the time since the last tick or ``start``."""
         now = time.monotonic()
         passed = now - (self._last if self._last is not None else now)
+        if passed > PAUSE_S:
+            passed = 0.0
         self._last = now
         self.elapsed_s += passed
         self._session += passed

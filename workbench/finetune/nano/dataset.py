@@ -124,6 +124,11 @@ def _write_shard(folder: Path, seed: int, job: tuple[int, list[str]]) -> None:
     for text, speaker in zip(texts, speakers, strict=True):
         with contextlib.suppress(InputError):  # words that flite reads as several
             utterances.append(speech.say(text, speaker))
+    write_shard(folder, number, utterances)
+
+
+def write_shard(folder: Path, number: int, utterances: list[Utterance]) -> None:
+    """Writes ``utterances`` as shard ``number`` of ``folder``."""
     samples_path, index_path = _paths(folder, number)
     samples = np.concatenate([utterance.samples for utterance in utterances])
     with atomic_path(samples_path) as temporary:

@@ -31,7 +31,7 @@ def export_codec(model: Any, folder: Path, card: str) -> Path:
         if hasattr(module, "embed_sum"):
             _fold_usage(module)
     small.save_pretrained(target)
-    return _finish(target, card)
+    return finish(target, card)
 
 
 def _fold_usage(codebook: Any) -> None:
@@ -81,7 +81,7 @@ def export_language(
             "license": LICENSE,
         },
     )
-    return _finish(target, card)
+    return finish(target, card)
 
 
 def _drop_derived(path: Path) -> None:
@@ -91,12 +91,14 @@ def _drop_derived(path: Path) -> None:
     write_json(path, config)
 
 
-def _finish(target: Path, card: str) -> Path:
-    write_text(target / "README.md", card)
+def finish(target: Path, card: str | None = None) -> Path:
+    """Writes the model card and the checksums of what lies in ``target``; returns it."""
+    if card is not None:
+        write_text(target / "README.md", card)
     names = sorted(
         path.name
         for path in target.iterdir()
-        if path.is_file() and path.suffix in (".safetensors", ".json", ".jinja")
+        if path.is_file() and path.suffix in (".safetensors", ".bin", ".json", ".jinja")
     )
     for name in names:
         (target / name).chmod(0o644)  # safetensors writes private files
