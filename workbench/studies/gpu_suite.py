@@ -68,7 +68,7 @@ def steps(*, dry: bool = False, train_s: float = 0.0) -> list[Step]:
     workbench = (python, "-m", "workbench")
     bench = (*workbench, "bench", "csm", "--json")
     small = ("--trials", "2", "--max-frames", "6", "--device", "cpu")
-    pytest = (python, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs")
+    pytest: tuple[str, ...] = (python, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs")
     pytest += ("--continue-on-collection-errors",)
     marked = ("-m", "cuda")
     found = [
