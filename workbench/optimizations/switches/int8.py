@@ -4,7 +4,8 @@ What: torchao's ``Int8WeightOnlyConfig`` on the linear layers of backbone and de
 scale a row; the heads and the codec stay as they are. Compiled with inductor's freezing.
 Why: a quarter of the float32 bytes, half the bf16 ones; at batch 1 bytes are the time.
 When not: without compiling, where weights are unpacked in a step of their own, which is slower
-than float32; for weights that fit the caches.
+than float32; on transformers' ``generate``, whose depth decoder can't be compiled with frozen
+8-bit weights (transformers 5.23).
 Source: torchao (``quantize_``); claimed by FERN, planned by VoiceReel.
 Contract: lossy; weights round to 8 bits, so that codes part after some frames. Words must stay.
 """
@@ -33,6 +34,6 @@ SWITCH = Switch(
     change=_on,
     supported=_supported,
     where="with torchao",
-    requires=("torch_compile",),
+    requires=("frame_step", "torch_compile"),
     conflicts=("autocast", "int8_dynamic"),
 )

@@ -3,7 +3,9 @@
 What: torchao's ``Int8DynamicActivationInt8WeightConfig`` on the linear layers of backbone and
 depth decoder, one scale a row of weights and one a row of inputs. Compiled with freezing.
 Why: integer products (VNNI, tensor cores) are faster than float ones, and bytes are fewer.
-When not: at batch 1, where products aren't the limit and rounding the inputs comes on top.
+When not: without compiling, where weights are unpacked in a step of their own, which is slower
+than float32; on transformers' ``generate``, whose depth decoder can't be compiled with frozen
+8-bit weights (transformers 5.23).
 Source: torchao (``quantize_``); claimed by FERN, planned by VoiceReel.
 Contract: lossy; weights and inputs round to 8 bits. Words must stay.
 """
@@ -32,6 +34,6 @@ SWITCH = Switch(
     change=_on,
     supported=_supported,
     where="with torchao",
-    requires=("torch_compile",),
+    requires=("frame_step", "torch_compile"),
     conflicts=("autocast", "int8"),
 )
