@@ -3,9 +3,8 @@
 What: torchao's ``Int8DynamicActivationInt8WeightConfig`` on the linear layers of backbone and
 depth decoder, one scale a row of weights and one a row of inputs. Compiled with freezing.
 Why: integer products (VNNI, tensor cores) are faster than float ones, and bytes are fewer.
-When not: without compiling, where weights are unpacked in a step of their own, which is slower
-than float32; on transformers' ``generate``, whose depth decoder can't be compiled with frozen
-8-bit weights (transformers 5.23).
+When not: at batch 1, where products aren't the limit and rounding the inputs comes on top; on
+transformers' ``generate``, which can't be compiled with frozen 8-bit weights (5.23).
 Source: torchao (``quantize_``); claimed by FERN, planned by VoiceReel.
 Contract: lossy; weights and inputs round to 8 bits. Words must stay.
 """
