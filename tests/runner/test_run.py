@@ -16,10 +16,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.runner.notebooks import concluding, read_record, write
+from tests.runner.notebooks import concluding, read_record, record, write
 from workbench.errors import InputError
 from workbench.measure import record as records
-from workbench.runner import run
+from workbench.runner import page, run
 
 pytestmark = pytest.mark.slow
 
@@ -261,7 +261,7 @@ def test_interrupted_batch_keeps_what_is_finished(tmp_path):
     code = f"""
 import signal, sys
 from pathlib import Path
-from workbench.runner import run
+from workbench.runner import page, run
 signal.signal(signal.SIGINT, signal.default_int_handler)
 folder = Path({str(tmp_path)!r})
 sys.exit(run([str(path) for path in sorted(folder.glob("*.ipynb"))], out=folder / "out").exit_code)
@@ -311,3 +311,15 @@ def test_a_wrong_sweep_is_refused_before_anything_runs(tmp_path, sweep, named):
     with pytest.raises(InputError, match=named):
         run([swept], out=tmp_path / "out", sweep=sweep)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_line_that_was_written_over_is_not_shown():
+    made = nbformat.v4
+    streams = ["working 1\rworking 2\r         \r", "half\rwhole\nnext"]
+    outputs = [made.new_output("stream", name="stderr", text=text) for text in streams]
+    node = made.new_notebook(cells=[made.new_code_cell("1", outputs=outputs)])
+    shown = page.render(node, records.checked(record(), "x"))
+    assert "whole\nnext" in shown
+    assert "half" not in shown
+    assert "working" not in shown
+    assert len(node.cells[0].outputs) == 1

@@ -38,6 +38,7 @@ def render(node: Any, record: Record) -> str:
         exclude_output_prompt=True,
     )
     _drop_title(node)
+    _settle_streams(node)
     html, _ = exporter.from_notebook_node(node, resources={"workbench": _facts(record)})
     html = _REMOTE.sub("<em>[left out: it would be loaded from the network]</em>", html)
     return _IMAGE_WITHOUT_ALT.sub('<img alt="A picture without description"', html)
@@ -109,6 +110,19 @@ def _drop_title(node: Any) -> None:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"\A\s*# .+\n?", "", cell.source)
             return
+
+
+def _settle_streams(node: Any) -> None:
+    """Leaves of lines that were written over only what stands at the end, as a terminal does."""
+    for cell in node.cells:
+        outputs = cell.get("outputs", [])
+        for output in outputs:
+            if output.output_type == "stream":
+                lines = [line.rsplit("\r", 1)[-1] for line in output.text.split("\n")]
+                output.text = "\n".join(lines)
+        kept = [one for one in outputs if one.output_type != "stream" or one.text.strip()]
+        if len(kept) < len(outputs):
+            cell.outputs = kept
 
 
 @cache
