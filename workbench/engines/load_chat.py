@@ -109,25 +109,31 @@ def _local(
     from workbench.engines.local_chat import LocalChat
     from workbench.models.chat.architectures import ARCHITECTURES
     from workbench.models.chat.load import LoadedChat, load_chat_model
+    from workbench.models.checkpoint import Checkpoint
     from workbench.models.csm.quantization import quantize
     from workbench.optimizations.site import site_of
 
     target = device_called(device)
 
-    def loaded(called: str, commit: str | None) -> tuple[LoadedChat, str]:
+    def loaded(called: str, commit: str | None) -> tuple[LoadedChat, Checkpoint]:
         checkpoint = find_chat(called, random=random, revision=commit)
         config = checkpoint.read_json_or_empty("config.json") or ARCHITECTURES.get(called, {})
         small = config.get("hidden_size", 2048) < 1024
         type_name = dtype or auto_dtype(site_of(target, "chat"), small)
         made = load_chat_model(checkpoint, dtype=torch_dtype(type_name), device=target)
-        return made, checkpoint.revision
+        return made, checkpoint
 
     model, found = loaded(name, revision)
     draft = settings.pop("draft", None)
     if draft is not None:
         settings["draft"], _ = loaded(draft, None)
     chat = LocalChat(
-        model, name=name, weights=found, implementation=implementation, threads=threads, **settings
+        model,
+        name=found.name,
+        weights=found.revision,
+        implementation=implementation,
+        threads=threads,
+        **settings,
     )
     if quantization is not None:
         # Not the output layer: its errors go straight into the choice of the token, and its

@@ -158,7 +158,7 @@ class LocalChat:
             chunks.append(TextChunk(text, now_ms(), len(chunks)))
             return chunks[-1]
 
-        with self._tokens(prompt, max_tokens, temperature, seed) as tokens:
+        with self._tokens(prompt, max_tokens, temperature, seed, started) as tokens:
             while len(times_ms) < max_tokens:
                 with self._running():
                     token, at_ms = next(tokens)
@@ -188,11 +188,11 @@ class LocalChat:
 
     @contextlib.contextmanager
     def _tokens(
-        self, prompt: list[int], max_tokens: int, temperature: float, seed: int
+        self, prompt: list[int], max_tokens: int, temperature: float, seed: int, started: float
     ) -> Iterator[Iterator[tuple[int, float | None]]]:
         """Tokens, and the ms at which each was known where that isn't now."""
         if self.implementation == "transformers":
-            yield self._generated(prompt, max_tokens, temperature, seed)
+            yield self._generated(prompt, max_tokens, temperature, seed, started)
             return
         with self._decoder() as decoder:
             room = len(prompt) + max_tokens + (self._draft_tokens if self._draft else 0)
@@ -231,14 +231,14 @@ class LocalChat:
             self._busy = False
 
     def _generated(
-        self, prompt: list[int], max_tokens: int, temperature: float, seed: int
+        self, prompt: list[int], max_tokens: int, temperature: float, seed: int, started: float
     ) -> Iterator[tuple[int, float | None]]:
         """What ``generate`` gives, once it is through, with the time of each token."""
         settings: dict[str, Any] = {"do_sample": temperature > 0}
         if temperature > 0:
             settings |= {"temperature": temperature, "top_k": 0, "top_p": 1.0}
         ends = sorted(self._end_ids)
-        clock = _Clock()
+        clock = _Clock(started)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)
             made = self.model.generate(
@@ -270,8 +270,8 @@ class LocalChat:
 class _Clock:
     """A streamer for ``generate`` that notes when tokens come; the first call is the prompt."""
 
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
+    def __init__(self, started: float) -> None:
+        self._started = started
         self._prompt = True
         self.times_ms: list[float] = []
 
