@@ -20,8 +20,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="train the nano voice, recognizer or chat model from nothing",
         description="nano makes mimi-nano and csm-nano again: speech from flite, the codec, the "
         "language model, their\nword error rates, and the files that ship. whisper-nano makes the "
-        "recognizer of that speech, chat-nano\nthe model that answers in its words. Each stage goes "
-        "on from its last checkpoint.",
+        "recognizer of that speech, chat-nano\nthe model that answers in its words. Each stage "
+        "goes on from its last checkpoint.",
         epilog="examples:\n"
         "  workbench train nano --out outputs/nano                 # everything, hours\n"
         "  workbench train nano --stage codec --minutes 9 --device cuda   # one resumable step\n"
