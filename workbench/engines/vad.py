@@ -60,6 +60,9 @@ class SileroVad:
 
     def __init__(self) -> None:
         self._session = _silero_session()
+        self._hidden: np.ndarray
+        self._cell: np.ndarray
+        self._context: np.ndarray
         self.reset()
 
     def probability(self, frame: np.ndarray) -> float:
