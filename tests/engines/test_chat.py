@@ -139,6 +139,7 @@ def test_a_closed_stream_frees_the_cache_and_an_open_one_holds_it(static, dynami
     next(stream)
     with pytest.raises(InputError, match="still answering"):
         static.reply(ASKED[1], max_tokens=2)
+    assert static.end_probability(ASKED[1]) > 0  # which has a cache of its own
     stream.close()
     assert static.reply(ASKED[1], max_tokens=4).text == dynamic.reply(ASKED[1], max_tokens=4).text
     one, two = (dynamic.stream(asked, max_tokens=4) for asked in ASKED[:2])
@@ -161,6 +162,17 @@ def test_base_models_get_a_plain_prompt(tmp_path):
     assert chat.tokenizer.template == "plain"
     assert chat.reply(ASKED[0], max_tokens=3).text
     assert 0 < chat.end_probability(ASKED[0]) < 1
+    pieces, known = iter(["yes", "\nUs", "er: ", "and", "on", "so"]), {}
+
+    def decode(tokens):
+        for token in tokens:
+            if token not in known:
+                known[token] = next(pieces)
+        return "".join(known[token] for token in tokens)
+
+    chat.tokenizer.decode = decode  # as if it went on with the user's next words
+    made = chat.reply(ASKED[0], max_tokens=6)
+    assert (made.text, made.ended) == ("yes", "stop")
 
 
 def test_the_end_of_a_message_has_a_probability(static, dynamic, folder):
@@ -171,7 +183,7 @@ def test_the_end_of_a_message_has_a_probability(static, dynamic, folder):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     ids = tokenizer(f"<|user|>{ASKED[0]}", return_tensors="pt", add_special_tokens=False)
-    shares = model(ids["input_ids"]).logits[0, -1].softmax(-1)
+    shares = model(ids["input_ids"]).logits[0, -1].detach().softmax(-1)
     assert found == pytest.approx(float(shares[tokenizer.eos_token_id]), rel=1e-3)
     judge = ChatJudge(static, [Message("user", "hello"), Message("assistant", "hello")])
     assert judge.probability("where is") != judge.probability("where is the bank")

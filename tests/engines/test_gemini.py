@@ -191,6 +191,15 @@ def test_the_other_variable_does_too(service, monkeypatch):
     assert load_chat(NAME, base_url=service.url).reply("hi").text == "Hello there"
 
 
+def test_a_model_is_made_without_asking_the_service(service):
+    chat = load_chat("gemini-flash-latest")
+    assert (chat.name, chat.weights) == ("gemini-flash-latest", "service")
+    with pytest.raises(InputError, match="nothing"):
+        chat.reply("")
+    assert not service.requests
+    chat.close()
+
+
 def test_settings_that_cannot_be(service):
     with pytest.raises(InputError, match="timeout_s"):
         load_chat(NAME, timeout_s=0)

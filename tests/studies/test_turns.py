@@ -16,7 +16,7 @@ from workbench.engines.turns import (
 )
 from workbench.errors import InputError
 from workbench.studies.turn_clips import PAUSE_LIMITS_S, TAIL_S, held_out_texts, make_turns
-from workbench.studies.turn_curves import curve, curves, operating_point, wait_ratio
+from workbench.studies.turn_curves import curve, curves, operating_point, point, wait_ratio
 from workbench.studies.turns import PauseSamples, collect
 
 TEXTS = tuple(f"where{n} is{n} the{n} big{n} market{n}" for n in range(24))
@@ -93,6 +93,7 @@ def test_a_recognizer_hears_only_what_was_there(turns):
     assert found.words == "fake"
     wanted = [pause.start_s + found.min_silence_s for pause in found.pauses]
     assert lengths == pytest.approx(wanted, abs=found.frame_s + 1e-6)
+    assert all(pause.words_ms > 0 for pause in found.pauses)
 
 
 def test_a_turn_whose_end_is_never_found_is_counted_and_left_out(turns):
@@ -140,18 +141,27 @@ def test_the_curve_says_what_a_live_run_does(turns, policy):
 def test_curves_fall_and_words_beat_silence(samples):
     plain, semantic, both = curves(samples)
     for made in (plain, semantic, both):
-        latencies = [point.latency_s.value for point in made.points]
-        rates = [point.false_cut_offs.value for point in made.points]
+        latencies = [one.latency_s.value for one in made.points]
+        rates = [one.false_cut_offs.value for one in made.points]
         assert latencies == sorted(latencies)
         assert rates == sorted(rates, reverse=True)
-        for point in made.points:
-            for figure in (point.false_cut_offs, point.latency_s, point.turns_cut):
+        for one in made.points:
+            for figure in (one.false_cut_offs, one.latency_s, one.turns_cut):
                 assert figure.low <= figure.value <= figure.high
-            assert point.false_cut_offs.n == len(TEXTS)
+            assert one.false_cut_offs.n == len(TEXTS)
     for budget in (0.0, 0.05, 0.1, 0.3):
         assert both.best_at(budget).latency_s.value <= plain.best_at(budget).latency_s.value
     assert both.best_at(0.1).latency_s.value < 0.6 * plain.best_at(0.1).latency_s.value
     assert plain.best_at(-1) is None
+
+
+def test_any_policy_has_a_point(samples):
+    fern, short = point(samples, Policy(1.0, 0.7, 0.7)), point(samples, Policy(1.0, 0.3, 0.3))
+    assert fern.false_cut_offs.value < short.false_cut_offs.value
+    assert fern.latency_s.value == pytest.approx(short.latency_s.value + 0.4, abs=0.02)
+    clever = point(samples, Policy(0.5, 0.3, 1.5))
+    assert clever.latency_s.value == pytest.approx(short.latency_s.value)
+    assert clever.false_cut_offs.value < short.false_cut_offs.value
 
 
 def test_a_judge_who_knows_nothing_gains_nothing(turns):
@@ -168,9 +178,9 @@ def test_a_judge_who_knows_nothing_gains_nothing(turns):
 
 
 def test_operating_points_are_measured_on_other_turns_than_chose_them(samples):
-    point = operating_point(samples, "both", false_cut_offs=0.2)
-    assert len(point.policies) == 2
-    assert point.latency_s.n == len(TEXTS)
+    chosen = operating_point(samples, "both", false_cut_offs=0.2)
+    assert len(chosen.policies) == 2
+    assert chosen.latency_s.n == len(TEXTS)
     fewest = operating_point(samples, "vad", latency_s=0.7)
     assert fewest.latency_s.value <= 0.75
     ratio = wait_ratio(samples, 0.2)
@@ -192,6 +202,8 @@ def test_what_cannot_be_asked(turns, samples):
     plain = collect(turns[:5], LevelVad())
     with pytest.raises(InputError, match="judge"):
         curve(plain, "both")
+    with pytest.raises(InputError, match="judge"):
+        point(plain, Policy(0.5, 0.2, 1.0))
     with pytest.raises(InputError, match="magic"):
         curve(samples, "magic")
     with pytest.raises(InputError, match="budget"):

@@ -31,7 +31,7 @@ from workbench.models.chat.generate import chooser, drafted_tokens, tokens_of
 from workbench.models.chat.load import LoadedChat
 from workbench.models.chat.text import Detokenizer, StopText
 
-IMPLEMENTATIONS = ("static", "dynamic", "transformers")
+_NEXT_USER = "\nUser:"  # where a base model, which has no token for it, goes on with a dialogue
 
 
 class LocalChat:
@@ -69,7 +69,7 @@ class LocalChat:
                 f"the drafting model has other tokens than {name}",
                 "draft with a smaller model of the same family",
             )
-        self._fixed = None
+        self._fixed: FixedDecoder | None = None
         if implementation == "static":
             with torch.inference_mode():
                 self._fixed = FixedDecoder(loaded.model, capacity, compile_mode)
@@ -128,13 +128,13 @@ class LocalChat:
         """
         listed = checked(messages, 1, (), 0.0)
         ids, ends = self.tokenizer.unfinished(_as_dicts(listed))
-        with self._running(), self._decoder() as decoder:
-            shares = decoder.feed(ids, last=True)[-1].softmax(-1)
+        with self._running():
+            # One pass and a cache of its own: it may be asked while an answer is under way.
+            shares = GrowingDecoder(self.model).feed(ids, last=True)[-1].softmax(-1)
             return float(shares[list(ends)].sum())
 
     def close(self) -> None:
-        """Drops the cache; nothing else is held."""
-        self._fixed = None
+        """Nothing but memory is held, which goes with the object."""
 
     def _stream(
         self,
@@ -146,6 +146,8 @@ class LocalChat:
     ) -> Generator[TextChunk, None, Reply]:
         started = time.perf_counter()
         prompt = self.tokenizer.prompt(_as_dicts(messages))
+        if self.tokenizer.template == "plain":
+            stop = (*stop, _NEXT_USER)
         detokenizer, stops = Detokenizer(self.tokenizer.decode), StopText(stop)
         times_ms: list[float] = []
         chunks: list[TextChunk] = []

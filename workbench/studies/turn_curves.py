@@ -26,8 +26,9 @@ class Point:
     """What one policy does.
 
     ``false_cut_offs`` is the share of hesitations in which it fires, ``turns_cut`` of turns with at
-    least one; ``latency_s`` is the mean time from the true end of speech until it fires, the
-    judge's own time included where it isn't over by then. Intervals: bootstrap over turns.
+    least one; ``latency_s`` is the mean time from the true end of speech until it fires, the time
+    of the judge (and of a recognizer) included where it isn't over by then. Intervals: bootstrap
+    over turns.
     """
 
     policy: Policy
@@ -84,6 +85,15 @@ def curve(samples: PauseSamples, kind: Kind) -> Curve:
             fewest = figures[row][0]
             points.append(table.point(policies[row]))
     return Curve(kind, tuple(points))
+
+
+def point(samples: PauseSamples, policy: Policy) -> Point:
+    """What ``policy`` does on ``samples``: FERN's is ``Policy(1.0, 0.7, 0.7)``."""
+    if policy.action_delay_s != policy.timeout_s and samples.judge is None:
+        raise InputError(
+            "a policy with a threshold, and samples without a judge", "collect with one"
+        )
+    return _Table(samples).point(policy)
 
 
 def curves(samples: PauseSamples) -> tuple[Curve, ...]:
@@ -162,7 +172,8 @@ class _Table:
         self.probability = np.array([pause.probability or 0.0 for pause in pauses])
         asked_s = self._in_frames(np.full(len(pauses), self.min_silence_s))
         # The judge is asked once the silence is one, and answers after its own time.
-        self._answer_s = asked_s + np.array([pause.judge_ms or 0.0 for pause in pauses]) / 1000
+        took_ms = np.array([(pause.judge_ms or 0.0) + pause.words_ms for pause in pauses])
+        self._answer_s = asked_s + took_ms / 1000
         self.hesitations = np.bincount(self._row[~self._final], minlength=self.turns)
 
     def outcome(self, policy: Policy) -> _Outcome:

@@ -34,7 +34,7 @@ class Pause:
     ``silence_s`` is how long it got until speech was found again (or the clip ended).
     ``start_s`` is its start as found, ``true_end_s`` where the turn's speech really ends.
     ``probability`` (of the turn being over) and ``judge_ms`` (what asking took) are None without a
-    judge.
+    judge. ``words_ms`` is what transcribing took, 0 for true words.
     """
 
     turn: int
@@ -45,6 +45,7 @@ class Pause:
     transcript: str
     probability: float | None
     judge_ms: float | None
+    words_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,15 @@ def _pauses(
     pauses = []
     for start_s, silence_s in longest.items():
         last = start_s == max(longest) and not speaking
-        heard = Audio(audio.samples[: round(asked_s[start_s] * audio.rate_hz)], audio.rate_hz)
-        said = transcribe(heard) if transcribe else clip.said(start_s)
+        now_s = asked_s[start_s]
         started = time.perf_counter()
+        if transcribe:
+            said = transcribe(Audio(audio.samples[: round(now_s * audio.rate_hz)], audio.rate_hz))
+        else:
+            said = clip.said(now_s)
+        heard = time.perf_counter()
         probability = judge.probability(said) if judge else None
-        judge_ms = (time.perf_counter() - started) * 1000 if judge else None
+        judge_ms = (time.perf_counter() - heard) * 1000 if judge else None
         pauses.append(
             Pause(
                 number,
@@ -151,6 +156,7 @@ def _pauses(
                 said,
                 probability,
                 judge_ms,
+                (heard - started) * 1000 if transcribe else 0.0,
             )
         )
     return pauses
