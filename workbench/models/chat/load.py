@@ -10,6 +10,7 @@ import torch
 from workbench.errors import InputError, ModelError
 from workbench.models.chat.architectures import NumberedWords, architecture, random_model
 from workbench.models.checkpoint import Checkpoint
+from workbench.models.quiet import quiet
 
 _SENTENCE_ENDS = (".", "?", "!")
 
@@ -57,10 +58,13 @@ def load_chat_model(
     Raises ModelError for files that are missing, broken or not a causal language model's.
     """
     if checkpoint.folder is None:
-        model = random_model(architecture(checkpoint.name), dtype, device)
+        with quiet():
+            model = random_model(architecture(checkpoint.name), dtype, device)
         return LoadedChat(model.eval(), NumberedWords(), frozenset())
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with quiet():
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = checkpoint.folder
     checkpoint.read_json("config.json")  # a clear error where it is missing or broken
@@ -70,10 +74,11 @@ def load_chat_model(
             "only safetensors weights are loaded; convert the checkpoint or restore the file",
         )
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, output_loading_info=True
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        with quiet():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, output_loading_info=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as problem:
         raise ModelError(
             f"{checkpoint.name}: {folder} can't be loaded as a causal language model: {problem}",
