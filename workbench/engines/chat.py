@@ -101,7 +101,7 @@ class ReplyStream:
         return self._reply
 
     def close(self) -> None:
-        """Stops generating and frees what the stream holds."""
+        """Stops generating and frees what the stream holds; for the thread that iterates."""
         self._chunks.close()
 
     def finish(self) -> Reply:

@@ -87,6 +87,8 @@ class GeminiChat:
     ) -> ReplyStream:
         """Answers chunk by chunk, several tokens each.
 
+        At a stop text the reply's ``ended`` is ``eos``: the service doesn't tell them apart.
+
         Raises ServiceError where the service refuses, is too slow, breaks off or goes away, and
         InputError where it finds the request wrong.
         """

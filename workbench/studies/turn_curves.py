@@ -29,6 +29,9 @@ class Point:
     least one; ``latency_s`` is the mean time from the true end of speech until it fires, the time
     of the judge (and of a recognizer) included where it isn't over by then. Intervals: bootstrap
     over turns.
+
+    Hesitations are the silences that the voice-activity detector found, natural gaps of 0.1 s and
+    more among them: compare two detectors by ``turns_cut``.
     """
 
     policy: Policy

@@ -91,7 +91,8 @@ def collect(
     """Runs ``detector`` over each turn and asks ``judge`` in each silence, causally.
 
     The judge sees what had been said by then: the true words, or ``transcribe`` of the audio up to
-    that frame (``words`` then names it). ``wrap`` sees the turns pass, for a progress bar.
+    that frame (``lambda audio: recognizer.transcribe(audio).text``; ``words`` then names it).
+    ``wrap`` sees the turns pass, for a progress bar.
     """
     found: list[Pause] = []
     missed: list[int] = []
