@@ -45,3 +45,9 @@ class RecordError(WorkbenchError):
     """A record of measurements is missing, corrupt or of another schema version."""
 
     exit_code = 5
+
+
+class ServiceError(WorkbenchError):
+    """A service over the network refused, failed, was too slow or went away in mid-answer."""
+
+    exit_code = 6

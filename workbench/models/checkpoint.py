@@ -63,9 +63,9 @@ def find(name: str, *, random: bool = False, revision: str | None = None) -> Che
     InputError for a name that is none of these, ModelError where files fail their checksum.
     """
     if name in SHIPPED:
-        return _local(name, data_dir() / "models" / name)
+        return local_checkpoint(name, data_dir() / "models" / name)
     if Path(name).is_dir():
-        return _local(Path(name).name, Path(name))
+        return local_checkpoint(Path(name).name, Path(name))
     if random and name in HUB_IDS:
         return Checkpoint(name, None, "random")
     if name in HUB_IDS or (_HUB_ID.fullmatch(name) and not name.startswith(".")):
@@ -77,7 +77,8 @@ def find(name: str, *, random: bool = False, revision: str | None = None) -> Che
     )
 
 
-def _local(name: str, folder: Path) -> Checkpoint:
+def local_checkpoint(name: str, folder: Path) -> Checkpoint:
+    """The checkpoint in ``folder``, verified; ModelError where files are missing or damaged."""
     if not folder.is_dir():
         raise ModelError(f"{name}: no folder {folder}", "restore data/models from the repository")
     sums = verify(folder)

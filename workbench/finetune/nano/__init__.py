@@ -15,3 +15,6 @@ STAGES = (
 
 # whisper-nano's, likewise.
 WHISPER_STAGES = ("all", "data", "own", "recognizer", "evaluate", "export")
+
+# chat-nano's; its data is drawn while it trains.
+CHAT_STAGES = ("all", "model", "evaluate", "export")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from logging import ERROR, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ import torch
 from workbench.errors import ModelError
 from workbench.models.checkpoint import Checkpoint, verify
 from workbench.models.csm.sampling import Sampling
+from workbench.models.quiet import quiet
 
 if TYPE_CHECKING:
     from transformers import CsmForConditionalGeneration
@@ -52,13 +51,13 @@ def load_csm(
     ``random`` fills the full architecture without reading weights. Raises ModelError for
     files that are missing, truncated, or don't fit the architecture.
     """
-    with _quiet():
+    with quiet():
         from transformers import CsmConfig
 
     extra = checkpoint.read_json_or_empty("workbench.json")
     if checkpoint.folder is not None:
         checkpoint.read_json("config.json")  # a clear error where it is missing or broken
-    with _quiet():
+    with quiet():
         if checkpoint.folder is None:
             config = CsmConfig()
         else:
@@ -241,30 +240,3 @@ def _sampling(settings: Mapping[str, Any]) -> Sampling:
         depth_temperature=temperature("depth_decoder_"),
         depth_top_k=int(settings.get("depth_decoder_top_k", 50)),
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps transformers' progress bar and load report out of notebooks; we report instead.
-
-    torchao, which transformers imports where it is installed, warns of kernels for GPUs that
-    this torch wasn't built for, and torch of torchao's registrations.
-    """
-    from transformers.utils import logging
-
-    others = [getLogger(name) for name in ("torchao", "torch.utils._pytree")]
-    levels = [other.level for other in others]
-    for other in others:
-        other.setLevel(ERROR)
-    level = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for other, before in zip(others, levels, strict=True):
-            other.setLevel(before)
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""Causal language models for conversation: found, loaded, and run token by token."""
