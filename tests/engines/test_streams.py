@@ -130,6 +130,36 @@ def test_sound_goes_on_through_the_parts_of_a_text(tiny_engine):
     same(stream.speech, alone(tiny_engine, request))
 
 
+def test_the_end_of_audio_of_a_part_is_no_sound(tiny_folder):
+    """The codec doesn't hear the end-of-audio frame, and goes on with the next part."""
+    engine = workbench.load(str(tiny_folder))
+    model = engine.csm.model
+    with torch.no_grad():
+        # Equal logits: the depth decoder, which is greedy here, says 0 only, and so does the
+        # first codebook in one of 16 frames, which ends the audio.
+        model.lm_head.weight.zero_()
+        model.depth_decoder.codebooks_head.weight.zero_()
+    requests = [{"text": TEXTS[3], "seed": seed} for seed in range(4)]
+    with StreamPool(engine, 3) as pool:
+        streams = [pool.join(**request) for request in requests]
+        drain(pool)
+    ended = [stream for stream in streams if stream.speech.ended == "eos" and len(stream.speech)]
+    assert ended, "no first part ended by itself: choose other seeds"
+    for stream, request in zip(streams, requests, strict=True):
+        same(stream.speech, alone(engine, request))
+
+
+def test_an_idle_slot_stays_where_it_is(tiny_engine):
+    """While others speak for longer than a slot has positions."""
+    request = {"text": "good morning to you all. " * 8, "seed": 0, "max_frames": 300}
+    with StreamPool(tiny_engine, 2) as pool:
+        pool.join("hi", seed=1, max_frames=5)
+        stream = pool.join(**request)
+        drain(pool)
+    assert stream.speech.frames > tiny_engine.config.max_position_embeddings
+    same(stream.speech, alone(tiny_engine, request))
+
+
 def test_end_of_audio_frees_the_slot(tiny_folder):
     engine = workbench.load(str(tiny_folder))
     model = engine.csm.model
