@@ -31,6 +31,7 @@ def test_figures_come_from_the_times():
 def test_a_player_that_runs_dry_is_counted_unless_it_waited():
     late = load(streams=[(0.0, (100.0, 200.0, 300.0))])
     assert late.underruns() == 2
+    assert late.needed_prebuffer_ms == pytest.approx(40.0)
     assert late.underruns(prebuffer_ms=40.0) == 0
 
 

@@ -10,9 +10,10 @@ from matplotlib.ticker import NullLocator
 
 from workbench.errors import InputError
 from workbench.lab.display import number
-from workbench.lab.style import GREY, PALETTE, VERMILION, figure, styled
+from workbench.lab.style import GREY, INK, PALETTE, VERMILION, figure, styled
 
 _MARKERS = "os^Dv"  # told apart by shape as well as by colour
+_DASHED = ((GREY, ":"), (INK, "--"))
 
 
 @styled
@@ -36,7 +37,8 @@ def growth(
     for index, (name, curve) in enumerate(curves.items()):
         x, y = list(curve), list(curve.values())
         if name in dashed:
-            axes.plot(x, y, "--", color=GREY if index else PALETTE[0], linewidth=1.5, label=name)
+            color, line = _DASHED[dashed.index(name) % len(_DASHED)]
+            axes.plot(x, y, line, color=color, linewidth=1.8, label=name)
             continue
         marker = _MARKERS[index % len(_MARKERS)]
         axes.plot(x, y, marker=marker, color=PALETTE[index % len(PALETTE)], label=name)

@@ -105,6 +105,10 @@ class Concurrency:
         """How often players ran dry, of all streams and rounds."""
         return sum(load.underruns(self.prebuffer_ms) for load in self.loads[streams])
 
+    def needed_prebuffer_ms(self, streams: int) -> float:
+        """With how much of a prebuffer no player would have run dry."""
+        return max(load.needed_prebuffer_ms for load in self.loads[streams])
+
     def throughput(self, streams: int) -> float:
         """Seconds of audio made in a second: median of the rounds."""
         return float(np.median([load.throughput for load in self.loads[streams]]))
@@ -168,7 +172,9 @@ class Concurrency:
     @property
     def throughput_finding(self) -> str:
         """How much more sound a machine makes when it speaks several streams at a time."""
-        least, most = min(self.loads), max(self.loads)
+        least, most = min(self.loads), max(self.loads, key=self.throughput)
+        if least == most:
+            return f"{_streams(least)} and no more make the most sound a second"
         gain = self.throughput(most) / self.throughput(least)
         return (
             f"{_streams(most)} make {findings.rounded(gain)}× as much sound a second "
@@ -211,9 +217,32 @@ class Concurrency:
                 "roofline (ms)": self.limits_ms.get(streams),
                 **_columns("first audio", self.ttfa_ms(streams), (50, 95)),
                 "underruns": self.underruns(streams),
+                "needed prebuffer (ms)": self.needed_prebuffer_ms(streams),
                 "real time": self.real_time(streams),
             })  # fmt: skip
         return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able figures, without the raw samples."""
+        return {
+            "machine": self.machine,
+            "largest_in_real_time": self.largest_in_real_time,
+            "deadline_ms": self.deadline_ms,
+            "token_share": self.together.token_share,
+            "loads": [
+                {
+                    "streams": streams,
+                    "audio_s_per_s": self.throughput(streams),
+                    "interval_ms": percentiles(self.intervals_ms(streams), _POINTS),
+                    "ttfa_ms": percentiles(self.ttfa_ms(streams), _POINTS),
+                    "underruns": self.underruns(streams),
+                    "needed_prebuffer_ms": self.needed_prebuffer_ms(streams),
+                    "real_time": self.real_time(streams),
+                    "limit_ms": self.limits_ms.get(streams),
+                }
+                for streams in self.loads
+            ],
+        }
 
     def samples(self) -> Iterator[tuple[str, list[float], str]]:
         """Raw samples for the record: name, values, unit."""
@@ -241,6 +270,7 @@ def measure_concurrency(
     rounds: int = 2,
     seconds: float = 6.0,
     max_frames: int | None = None,
+    positions: int | None = None,
     limits_ms: Mapping[int, float] | None = None,
     prebuffer_ms: float = 0.0,
     seed: int = 0,
@@ -248,8 +278,9 @@ def measure_concurrency(
     """Puts the engine under a load of each size, in a new random order each round.
 
     ``sentences`` name what is said (``measure.speech.SENTENCES``), ``seconds`` is the length of
-    one load. Says each sentence alone and all of them together first. Raises InputError for no
-    loads, fewer than two rounds, and loads too short for any stream to have two chunks.
+    one load, ``positions`` are a slot's (None: all that the model has). Says each sentence alone
+    and all of them together first. Raises InputError for no loads, fewer than two rounds, and
+    loads too short for any stream to have two chunks.
     """
     sizes = sorted(set(streams))
     if not sizes or sizes[0] < 1 or rounds < 2:
@@ -261,7 +292,14 @@ def measure_concurrency(
     compared = speak_together(engine, texts, max_frames=max_frames, seed=seed)
     calls = {
         size: partial(
-            run_load, engine, size, texts, seconds=seconds, max_frames=max_frames, seed=seed
+            run_load,
+            engine,
+            size,
+            texts,
+            seconds=seconds,
+            max_frames=max_frames,
+            positions=positions,
+            seed=seed,
         )
         for size in sizes
     }

@@ -12,7 +12,7 @@ from typing import Any
 from workbench.engines.pooled import PooledStream
 from workbench.engines.streams import StreamPool
 from workbench.errors import InputError
-from workbench.measure.playback import simulate_player
+from workbench.measure.playback import needed_prebuffer_ms, simulate_player
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,20 @@ class Load:
     def underruns(self, prebuffer_ms: float = 0.0) -> int:
         """How often the listeners' players ran dry."""
         return sum(
-            simulate_player(
-                stream.chunks_ms,
-                [self.chunk_samples] * len(stream.chunks_ms),
-                self.rate_hz,
-                prebuffer_ms,
-            ).underruns
+            simulate_player(*self._played(stream), prebuffer_ms).underruns
             for stream in self.streams
         )
+
+    @property
+    def needed_prebuffer_ms(self) -> float:
+        """The smallest prebuffer with which none of them runs dry."""
+        return max(
+            (needed_prebuffer_ms(*self._played(stream)) for stream in self.streams), default=0.0
+        )
+
+    def _played(self, stream: StreamTimes) -> tuple[Sequence[float], Sequence[int], int]:
+        samples = [self.chunk_samples] * len(stream.chunks_ms)
+        return stream.chunks_ms, samples, self.rate_hz
 
 
 def run_load(
@@ -86,6 +92,7 @@ def run_load(
     *,
     seconds: float,
     max_frames: int | None = None,
+    positions: int | None = None,
     pause_ms: float = 80.0,
     seed: int = 0,
 ) -> Load:
@@ -93,8 +100,8 @@ def run_load(
 
     They come one by one, at random moments of the first quarter; each asks for its next text a
     random while (up to ``pause_ms``) after its last stream ended. So streams join and leave at
-    any time. The pool makes frames as fast as it can. Streams that still speak at the end are
-    left; what they had counts.
+    any time. The pool, with ``positions`` a slot, makes frames as fast as it can. Streams that
+    still speak at the end are left; what they had counts.
 
     Raises InputError for no listeners, texts or time.
     """
@@ -102,7 +109,7 @@ def run_load(
         raise InputError(
             f"{listeners} listeners, {len(texts)} texts, {seconds} s", "pass some of each"
         )
-    with StreamPool(engine, listeners) as pool:
+    with StreamPool(engine, listeners, positions=positions) as pool:
         warm_up_s = pool.warm_up()
         crowd = _Crowd(pool, texts, max_frames, pause_ms, random.Random(seed))
         return crowd.run(1000 * seconds, warm_up_s)
