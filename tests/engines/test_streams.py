@@ -107,6 +107,19 @@ def test_captured_work_that_runs_before_changes_nothing(tiny_engine, monkeypatch
         same(stream.speech, alone(tiny_engine, request))
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+@pytest.mark.parametrize("more", [[], ["cuda_graphs"], ["pinned_memory"]], ids=str)
+def test_on_a_gpu_they_say_the_same(tiny_folder, reference, more):
+    engine = workbench.load(str(tiny_folder), device="cuda", optimizations=[*FRAME_STEP, *more])
+    requests = [asked(index, random.Random(index), reference) for index in range(8)]
+    with StreamPool(engine, 3) as pool:
+        streams = [pool.join(**request) for request in requests]
+        drain(pool)
+    for stream, request in zip(streams, requests, strict=True):
+        same(stream.speech, alone(engine, request))
+
+
 def test_a_slot_used_again_remembers_nothing(tiny_engine, reference):
     before = {"text": TEXTS[2], "seed": 1, "max_frames": 60, "context": [reference]}
     after = {"text": "yes", "seed": 2, "max_frames": 30}
