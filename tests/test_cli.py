@@ -198,3 +198,14 @@ def test_train_names_the_stages_of_its_model(tmp_path, capsys):
     arguments = ["--out", str(tmp_path), "--stage", "codec", "--json"]
     assert main(["train", "whisper-nano", *arguments]) == 2
     assert "recognizer" in last_json(capsys)["remedy"]
+
+
+def test_bench_streams_tells_each_load(tiny_folder, capsys):
+    arguments = ["--engine", str(tiny_folder), "--seconds", "1", "--max-frames", "5"]
+    assert main(["bench", "streams", *arguments, "--streams", "2,1", "--json"]) == 0
+    told = last_json(capsys)
+    assert [load["streams"] for load in told["loads"]] == [1, 2]
+    assert told["token_share"] == 1.0
+    assert all(load["audio_s_per_s"] > 0 for load in told["loads"])
+    assert main(["bench", "streams", *arguments, "--streams", "two", "--json"]) == 2
+    assert "two" in last_json(capsys)["error"]

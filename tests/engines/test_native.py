@@ -27,7 +27,7 @@ def test_a_reference_has_the_same_codes(reference):
     native = workbench.load("csm-nano", optimizations=["native_rvq"])
     plain = workbench.load("csm-nano", optimizations=[])
     assert native.options.native_rvq
-    ours, theirs = native._requests._encoded(reference), plain._requests._encoded(reference)
+    ours, theirs = native.requests._encoded(reference), plain.requests._encoded(reference)
     assert torch.equal(ours.codes, theirs.codes)
     assert ours.codes.unique().numel() > 10
 

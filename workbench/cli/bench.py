@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from workbench.cli import bench_csm, bench_rvq
+from workbench.cli import bench_csm, bench_rvq, bench_streams
 
-_BENCHES = {"csm": bench_csm, "rvq": bench_rvq}
+_BENCHES = {"csm": bench_csm, "rvq": bench_rvq, "streams": bench_streams}
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command and its own commands."""
     command: argparse.ArgumentParser = commands.add_parser(
         "bench",
-        help="time CSM's frame step, or the native kernels, against what others offer",
+        help="time CSM's frame step, the native kernels, or many streams at a time",
         description="csm: transformers' generate against each rung of the frame step.\n"
-        "rvq: the native search of Mimi's codebooks against PyTorch.",
+        "rvq: the native search of Mimi's codebooks against PyTorch.\n"
+        "streams: how many streams are in real time, and when each is first heard.",
         epilog="examples:\n  workbench bench csm --json | tail -n 1\n  workbench bench rvq\n",
     )
     inner = command.add_subparsers(dest="bench", required=True, metavar="WHAT")

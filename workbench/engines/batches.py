@@ -32,15 +32,18 @@ def buckets(lengths: Sequence[int], largest: int) -> list[list[int]]:
     return groups
 
 
-def row_bytes(config: Any, dtype: torch.dtype) -> int:
-    """Bytes of key/value caches that one row of a CSM of this config takes."""
+def row_bytes(config: Any, dtype: torch.dtype, positions: int | None = None) -> int:
+    """Bytes of key/value caches that one row of a CSM of this config takes.
+
+    ``positions`` are the backbone's (None: all that the model has).
+    """
 
     def cache(network: Any, positions: int) -> int:
         width: int = network.num_key_value_heads * network.head_dim
         layers: int = network.num_hidden_layers
         return 2 * layers * width * positions * dtype.itemsize
 
-    return cache(config, config.max_position_embeddings) + cache(
+    return cache(config, positions or config.max_position_embeddings) + cache(
         config.depth_decoder_config, config.num_codebooks
     )
 

@@ -21,6 +21,7 @@ from workbench.engines.generators import (
 )
 from workbench.engines.loops import LoopWatch, loop_end
 from workbench.engines.request import Request, RequestReader
+from workbench.engines.slots import Slots
 from workbench.engines.speech import Chunk, Ended, Reference, Speech, Streaming, worst
 from workbench.engines.tokens import TextTokens
 from workbench.engines.transfer import StagedTransfer, Transfer
@@ -108,21 +109,21 @@ class CsmEngine:
         self.frame_samples = round(self.rate_hz / self.codec.config.frame_rate)
         self.threads = options.threads or torch.get_num_threads()
         self._chars_per_part = chars_per_part
-        self._transfer = (StagedTransfer if options.pinned_memory else Transfer)(self.device)
-        self._tokens = TextTokens(csm, self._transfer, batched=options.batched_text)
-        self._requests = RequestReader(
+        self.transfer = (StagedTransfer if options.pinned_memory else Transfer)(self.device)
+        self._tokens = TextTokens(csm, self.transfer, batched=options.batched_text)
+        self.requests = RequestReader(
             csm,
             name,
             chars_per_part,
             self._tokens,
-            self._transfer,
+            self.transfer,
             native_rvq=options.native_rvq,
         )
         self._generator: CodeGenerator = GENERATORS[options.generator](csm, options)
         self._decoder: MimiDecoderStream | None = None
         self._busy = threading.Lock()
         # Noise from random weights says nothing, so nothing can be said again.
-        self._watches_loops = weights != "random"
+        self.watches_loops = weights != "random"
 
     def with_implementation(self, implementation: str) -> CsmEngine:
         """Another engine on the same weights, to compare implementations in one memory."""
@@ -210,7 +211,7 @@ class CsmEngine:
         time_stages: bool = False,
     ) -> Speech:
         """Speaks ``text``; all codes first, then all sound. See ``Synthesizer.synthesize``."""
-        (request,) = self._requests.read(
+        (request,) = self.requests.read(
             [text],
             voice=voice,
             context=context,
@@ -254,7 +255,7 @@ class CsmEngine:
                 f"the implementation {self.implementation!r} gives its frames only at the end",
                 "use streaming='pseudo', or load with implementation='frame'",
             )
-        (request,) = self._requests.read(
+        (request,) = self.requests.read(
             [text],
             voice=voice,
             context=context,
@@ -284,13 +285,13 @@ class CsmEngine:
         if not texts:
             raise InputError("an empty list of texts", "pass at least one text")
         started = time.perf_counter()
-        requests = self._requests.read(
+        requests = self.requests.read(
             texts, voice=voice, seed=seed, temperature=temperature, max_frames=max_frames
         )
         if not self.options.batching:
             return [self._whole(request) for request in requests]
         rows = [(request, part) for request in requests for part in request.parts]
-        with self._alone():
+        with self.alone():
             spoken = self._rows(rows)
         elapsed_ms = (time.perf_counter() - started) * 1000
         results = []
@@ -302,18 +303,30 @@ class CsmEngine:
             if request.max_frames is not None and codes.shape[1] > request.max_frames:
                 codes, ended = codes[:, : request.max_frames], "cap"
                 sound = sound[: request.max_frames * self.frame_samples]
-            results.append(self._speech(request, sound, codes, ended, [elapsed_ms], elapsed_ms))
+            results.append(self.speech(request, sound, codes, ended, [elapsed_ms], elapsed_ms))
         return results
 
     def largest_batch(self) -> int:
         """Rows that a batch may have now: as many as half of the free memory has caches for."""
         return largest_batch(free_bytes(self.device), row_bytes(self.config, self.dtype))
 
+    def slots(self, count: int, positions: int | None = None) -> Slots:
+        """Caches and codec state for ``count`` streams at a time, for a ``StreamPool``.
+
+        Raises InputError for the implementation ``transformers``, and see ``Slots``.
+        """
+        if not isinstance(self._generator, FrameStepGenerator):
+            raise InputError(
+                f"the implementation {self.implementation!r} can't speak several streams",
+                "load with implementation='frame'",
+            )
+        return Slots(self.csm, self._generator, self.options, self.transfer, count, positions)
+
     def _rows(
         self, rows: Sequence[tuple[Request, Segment]]
     ) -> list[tuple[np.ndarray, torch.Tensor, Ended]]:
         """Sound, codes ``[K, T]`` and how it ended, of each row, batch by batch."""
-        limits = [self._requests.frame_limit(request, part) for request, part in rows]
+        limits = [self.requests.frame_limit(request, part) for request, part in rows]
         lengths = [len(part.text) for _, part in rows]
         first = rows[0][0]
         spoken: dict[int, tuple[np.ndarray, torch.Tensor, Ended]] = {}
@@ -333,7 +346,7 @@ class CsmEngine:
 
     def _true(self, request: Request) -> Generator[Chunk | Speech]:
         """Each frame decoded as it is generated, with the codec's carried state."""
-        with self._alone():
+        with self.alone():
             started = time.perf_counter() - request.prepared_s
             decoder = self._fresh_decoder()
             sounds: list[np.ndarray] = []
@@ -354,11 +367,11 @@ class CsmEngine:
                 yield Chunk(Audio(sound, self.rate_hz), times_ms[-1], len(sounds) - 1)
             total_ms = (time.perf_counter() - started) * 1000
         sound = np.concatenate(sounds) if sounds else np.zeros(0, dtype=np.float32)
-        yield self._speech(request, sound, self._stacked(codes), ended, times_ms, total_ms)
+        yield self.speech(request, sound, self._stacked(codes), ended, times_ms, total_ms)
 
     def _pseudo(self, request: Request, *, whole: bool) -> Generator[Chunk | Speech]:
         """All codes first, then all sound, then (unless ``whole``) cut into frames."""
-        with self._alone():
+        with self.alone():
             started = time.perf_counter() - request.prepared_s
             frames: list[torch.Tensor] = []
             generated = self._frames(request)
@@ -378,14 +391,14 @@ class CsmEngine:
                 chunk = Audio(sound[offset : offset + size], self.rate_hz)
                 yield Chunk(chunk, times_ms[-1], index)
             total_ms = (time.perf_counter() - started) * 1000
-        yield self._speech(request, sound, codes, ended, times_ms, total_ms)
+        yield self.speech(request, sound, codes, ended, times_ms, total_ms)
 
     def _frames(self, request: Request) -> Generator[torch.Tensor, None, Ended]:
         """Frames ``[K]`` of all parts of the text; returns how it ended."""
         parts: list[Ended] = []
         made = 0
         for number, part in enumerate(request.parts):
-            limit = self._requests.frame_limit(request, part, made)
+            limit = self.requests.frame_limit(request, part, made)
             if limit < 1:
                 return worst([*parts, "cap"])
             by_itself = looped = False
@@ -402,7 +415,7 @@ class CsmEngine:
                     break
                 made += 1
                 yield codes[0]
-                looped = self._watches_loops and watch.loops(int(codes[0, 0]))
+                looped = self.watches_loops and watch.loops(int(codes[0, 0]))
                 if looped:
                     break
             parts.append("loop" if looped else "eos" if by_itself else "cap")
@@ -419,7 +432,7 @@ class CsmEngine:
         codes = codes[:, :limit]
         ends = self._ends(codes).nonzero()
         end = int(ends[0]) if len(ends) else None
-        looped = loop_end(codes[0, :end].tolist()) if self._watches_loops else None
+        looped = loop_end(codes[0, :end].tolist()) if self.watches_loops else None
         if looped is not None:
             return codes[:, :looped], "loop"
         return (codes, "cap") if end is None else (codes[:, :end], "eos")
@@ -439,7 +452,7 @@ class CsmEngine:
 
     def _heard(self, samples: torch.Tensor) -> np.ndarray:
         """PCM on the host, float32."""
-        return self._transfer.to_host(samples.float()).numpy()
+        return self.transfer.to_host(samples.float()).numpy()
 
     def _fresh_decoder(self) -> MimiDecoderStream:
         if self._decoder is None or not self.options.buffer_pool:
@@ -448,7 +461,7 @@ class CsmEngine:
         return self._decoder
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """Holds the engine for one request, on its own number of CPU threads."""
         if not self._busy.acquire(blocking=False):
             raise InputError(
@@ -464,7 +477,7 @@ class CsmEngine:
         finally:
             self._busy.release()
 
-    def _speech(
+    def speech(
         self,
         request: Request,
         samples: np.ndarray,
@@ -473,6 +486,7 @@ class CsmEngine:
         times_ms: Sequence[float],
         total_ms: float,
     ) -> Speech:
+        """What came of ``request``: PCM on the host and codes ``[K, T]``, with their times."""
         size = max(len(samples), 1) if len(times_ms) == 1 else self.frame_samples
         return Speech(
             samples=samples,

@@ -11,13 +11,15 @@ import torch.nn.functional as F
 
 from workbench.engines.conditions import networks
 from workbench.engines.stages import StageClock
+from workbench.errors import InputError
 from workbench.models.csm.accelerate import accelerator
 from workbench.models.csm.end import end_flag
 from workbench.models.csm.frame import FrameStep
-from workbench.models.csm.graphs import GraphedFrames, capture_for
+from workbench.models.csm.graphs import CallCapture, Capture, GraphedFrames, capture_for
 from workbench.models.csm.load import LoadedCsm
 from workbench.models.csm.networks import FrameNetworks
 from workbench.models.csm.prompt import Segment, token_ids
+from workbench.models.csm.rows import RowFrames
 from workbench.models.csm.sampling import Sampling
 from workbench.models.csm.settings import FrameSettings
 from workbench.optimizations.options import EngineOptions
@@ -97,7 +99,7 @@ class FrameStepGenerator:
                 ids = [token_ids(self._csm, prompt) for prompt in prompts]
             with clock("prefill"):
                 hidden = step.prefill(
-                    [self._embedded(step, p, i) for p, i in zip(prompts, ids, strict=True)]
+                    [self.embedded(step, p, i) for p, i in zip(prompts, ids, strict=True)]
                 )
             codes = frames.frame(hidden, sampling, generator, clock)
         for index in range(max_frames):
@@ -128,9 +130,32 @@ class FrameStepGenerator:
             self._step, self._frames = step, frames
         return step, frames
 
-    def _embedded(
+    def capture(self) -> Capture:
+        """How work on static buffers is repeated: CUDA graphs with that switch, else plain calls.
+
+        One for all work whose graphs may share memory.
+        """
+        return capture_for(self.networks.device) if self._options.cuda_graphs else CallCapture()
+
+    def rows(self, count: int, positions: int | None, capture: Capture) -> RowFrames:
+        """A frame step of its own for ``count`` rows that come and go.
+
+        Raises InputError where the step doesn't sample sync-free: ``torch.multinomial`` has one
+        generator for all rows, so that a row's draws would depend on its neighbours.
+        """
+        if not self.networks.settings.sync_free_sampling:
+            raise InputError(
+                "streams together without the optimization sync_free_sampling",
+                "load with it, or leave `optimizations` out",
+            )
+        step = FrameStep(self.networks, count, positions)
+        self._accelerator(step)
+        return RowFrames(step, capture, self._csm.sampling)
+
+    def embedded(
         self, step: FrameStep, prompt: Sequence[Segment], tokens: torch.Tensor
     ) -> torch.Tensor:
+        """The prompt whose token ids are ``tokens`` ``[T]`` as the backbone's input ``[T, H]``."""
         config = self._csm.model.config
         device = step.positions.device
         embedded = step.embed_text(tokens)

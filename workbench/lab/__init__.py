@@ -11,6 +11,7 @@ from workbench.lab.ablations import (
 )
 from workbench.lab.cards import environment_card
 from workbench.lab.display import show, table
+from workbench.lab.load_plots import growth
 from workbench.lab.players import explore, player, players
 from workbench.lab.plots import (
     ecdf,
@@ -33,6 +34,7 @@ __all__ = [
     "explore",
     "figure",
     "frame_timeline",
+    "growth",
     "interval_dots",
     "memory_line",
     "operator_bars",

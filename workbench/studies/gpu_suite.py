@@ -31,6 +31,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BUDGET_S = 520.0
 _LOG_CHARS = 20_000  # of each step's output
 _SANITIZED = "tests/native"
+# Without torch.compile, which would compile anew for each number of streams.
+_STREAMS = (
+    "inference_mode,frame_step,buffer_pool,sync_free_sampling,fused_projections,"
+    "folded_depth_embedding,cuda_graphs,bf16,true_streaming"
+)
 
 Status = Literal["ok", "failed", "timed out", "skipped"]
 
@@ -83,6 +88,13 @@ def steps(*, dry: bool = False, train_s: float = 0.0) -> list[Step]:
         ),
         Step("csm-nano", (*bench, "--engine", "csm-nano", "--dtype", "float32"), 100),
         Step(
+            "streams",
+            (*workbench, "bench", "streams", "--engine", "csm-1b", "--weights", "random",
+             "--optimizations", _STREAMS, "--streams", "1,64,256,512", "--seconds", "3",
+             "--max-frames", "50", "--positions", "512", "--json"),
+            110,
+        ),
+        Step(
             "rvq",
             (*workbench, "bench", "rvq", "--frames", "1,13,125", "--json"),
             60,
@@ -106,6 +118,8 @@ def steps(*, dry: bool = False, train_s: float = 0.0) -> list[Step]:
             "csm-1b": (python, "-c", _SKIPPED.format("csm-1b is too large for a dry run")),
             "csm-nano": (*bench, *small, "--ours", "frame,frame-fused,frame-graph",
                          "--against", "transformers"),
+            "streams": (*workbench, "bench", "streams", "--streams", "1,2", "--seconds", "1",
+                        "--max-frames", "8", "--device", "cpu", "--json"),
             "rvq": (*workbench, "bench", "rvq", "--frames", "1", "--threads", "1", "--seconds",
                     "0.5", "--no-compile", "--json"),
             "native build": (python, "-c", _SKIPPED.format("nothing is built in a dry run")),
@@ -153,7 +167,7 @@ def table(results: Sequence[Result]) -> str:
 
 def _headline(figures: dict[str, Any]) -> str:
     keys = ("gpu", "passed", "failed", "skipped", "error", "speedup", "ttfa_speedup", "codes_equal",
-            "percent_of_roofline")  # fmt: skip
+            "percent_of_roofline", "largest_in_real_time")  # fmt: skip
     words = []
     for key in keys:
         value = figures.get(key)

@@ -56,7 +56,7 @@ class FrameStep:
         ends = range(_LENGTH_STEP, self.positions_limit + _LENGTH_STEP, _LENGTH_STEP)
         self._read_slots = [self.backbone.slots[: min(end, self.positions_limit)] for end in ends]
         self.positions = torch.zeros(batch_size, dtype=torch.int64, device=device)
-        self._furthest = 0  # the furthest row's position, known on the host
+        self.furthest = 0  # the furthest row's position, known on the host
         shape = (self.codebooks, batch_size, networks.codes_per_book)
         self.noise = torch.zeros(shape, device=device)  # a frame's draws
         self._temperatures = torch.ones(2, device=device)
@@ -79,19 +79,29 @@ class FrameStep:
         table = self.networks.audio_table.weight
         return F.embedding_bag(codes + self.networks.offsets, table, mode="sum")
 
-    def prefill(self, prompts: list[torch.Tensor]) -> torch.Tensor:
-        """Starts every row anew from its prompt ``[T, H]``; returns the last hidden ``[B, H]``."""
+    def prefill(
+        self, prompts: list[torch.Tensor], rows: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Starts every row anew from its prompt ``[T, H]``; returns the last hidden ``[B, H]``.
+
+        With ``rows`` ``[R]`` int64, these alone start, from R prompts; returns ``[R, H]``.
+        """
         lengths = [len(prompt) for prompt in prompts]
         x = torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True)
-        hidden = self.backbone.prefill(x)
-        self.positions.copy_(torch.tensor(lengths))
-        self._furthest = max(lengths)
-        return hidden[self.backbone.rows, self.positions - 1]
+        hidden = self.backbone.prefill(x, rows)
+        ends = torch.tensor(lengths, device=self.positions.device)
+        if rows is None:
+            self.positions.copy_(ends)
+            self.furthest = max(lengths)
+        else:
+            self.positions[rows] = ends
+            self.furthest = max(self.furthest, *lengths)
+        return hidden[self.backbone.rows[: len(lengths)], ends - 1]
 
     @property
     def frames_left(self) -> int:
         """Frames that still fit the caches."""
-        return self.positions_limit - self._furthest
+        return self.positions_limit - self.furthest
 
     def advance(self, codes: torch.Tensor) -> torch.Tensor:
         """Reads a frame's codes ``[B, K]``; returns the backbone's hidden state ``[B, H]``."""
@@ -157,11 +167,11 @@ class FrameStep:
 
     def slots_read(self) -> torch.Tensor:
         """The positions ``[length]`` that the next ``read`` looks at, in whole steps."""
-        return self._read_slots[self._furthest // _LENGTH_STEP]
+        return self._read_slots[self.furthest // _LENGTH_STEP]
 
     def moved(self) -> None:
         """Notes on the host that every row stands one position further."""
-        self._furthest += 1
+        self.furthest += 1
 
     def write(
         self,

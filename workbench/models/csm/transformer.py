@@ -42,16 +42,22 @@ class CachedTransformer:
         self.slots = torch.arange(slots, device=weight.device)
         self.rows = torch.arange(batch_size, device=weight.device)
 
-    def prefill(self, x: torch.Tensor) -> torch.Tensor:
+    def prefill(self, x: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Positions 0 … T-1 at once: ``x`` ``[B, T, H]`` → normed hidden states ``[B, T, H]``.
 
-        Rows shorter than T are padded on the right: what the padding writes to the caches lies
+        With ``rows`` ``[R]`` int64, ``x`` is ``[R, T, H]`` and the other rows' caches stay. Rows
+        shorter than T are padded on the right: what the padding writes to the caches lies
         behind the row's position and is overwritten before it is ever attended to.
         """
-        return self.block(x, self.slots[: x.shape[1]])
+        return self.block(x, self.slots[: x.shape[1]], rows)
 
-    def block(self, x: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
-        """``x`` ``[B, T, H]`` at the last T positions of ``slots``, the same for all rows."""
+    def block(
+        self, x: torch.Tensor, slots: torch.Tensor, rows: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """``x`` ``[B, T, H]`` at the last T positions of ``slots``, the same for all rows.
+
+        ``rows`` as in ``prefill``.
+        """
         end = slots.shape[0]
         start = end - x.shape[1]
         cos, sin = self.cos[start:end], self.sin[start:end]
@@ -60,11 +66,9 @@ class CachedTransformer:
             mask = (slots <= slots[start:, None]).repeat(self.heads // self.groups, 1)
         for index, layer in enumerate(self.layers):
             query, key, value = self._project(layer, x, cos, sin)
-            self.keys[index][:, :, start:end] = key
-            self.values[index][:, :, start:end] = value
-            attended = self._attend(
-                query, self.keys[index][:, :, :end], self.values[index][:, :, :end], mask
-            )
+            keys = _written(self.keys[index], key, start, rows)
+            values = _written(self.values[index], value, start, rows)
+            attended = self._attend(query, keys, values, mask)
             x = self._finish(layer, x, attended)
         return self._normed(self.norm, x)
 
@@ -125,6 +129,21 @@ class CachedTransformer:
     def _normed(norm: Any, x: torch.Tensor) -> torch.Tensor:
         x = x.to(norm.weight.dtype)
         return F.rms_norm(x, norm.weight.shape, norm.weight, norm.variance_epsilon)
+
+
+def _written(
+    cache: torch.Tensor, new: torch.Tensor, start: int, rows: torch.Tensor | None
+) -> torch.Tensor:
+    """Puts ``new`` ``[R, G, T, D]`` at ``start`` and on; returns what ``rows`` hold up to its end.
+
+    A view where ``rows`` are all rows (None), else a copy.
+    """
+    end = start + new.shape[2]
+    if rows is None:
+        cache[:, :, start:end] = new
+        return cache[:, :, :end]
+    cache[rows, :, start:end] = new
+    return cache[rows, :, :end]
 
 
 def _rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

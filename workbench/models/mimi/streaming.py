@@ -80,6 +80,12 @@ class MimiDecoderStream:
         """
         return self._advance(codes[:, :, None], active)
 
+    def state(self) -> list[Tensor]:
+        """The tensors that a frame reads and changes in place; without the window's ring, in which
+        a frame that is done again overwrites itself.
+        """
+        return [self._bank.flat, self._transformer.position]
+
     @torch.no_grad()
     def reset(self, rows: Rows = None) -> None:
         """Starts rows anew: all, a mask ``[B]`` (bool) or indices."""
