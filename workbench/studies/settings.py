@@ -72,7 +72,7 @@ def read_settings(path: Path | str) -> AblationSettings:
 
     Raises InputError that names the file, the field and what is wrong with it.
     """
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     path = Path(path)
     try:

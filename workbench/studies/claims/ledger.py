@@ -73,7 +73,7 @@ def read_claims(path: Path | str | None = None) -> tuple[Claim, ...]:
 
     Raises InputError that names the file, the entry and what is wrong with it.
     """
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     path = data_dir() / FILE if path is None else Path(path)
     try:
