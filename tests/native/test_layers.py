@@ -35,12 +35,8 @@ class Problem:
                       (hidden, intermediate))  # fmt: skip
             matrices, weights = zip(*(self.matrix(*shape) for shape in shapes), strict=True)
             norms = [1 + 0.1 * self.normal(hidden) for _ in range(2)]
-            caches = [
-                torch.zeros(batch, groups, slots, head_dim, dtype=cache) for _ in range(2)
-            ]
-            self.layers.append(
-                Layer(norms[0], *matrices[:2], norms[1], *matrices[2:], *caches)
-            )
+            caches = [torch.zeros(batch, groups, slots, head_dim, dtype=cache) for _ in range(2)]
+            self.layers.append(Layer(norms[0], *matrices[:2], norms[1], *matrices[2:], *caches))
             self.exact.append((norms[0], *weights[:2], norms[1], *weights[2:]))
         self.norm = 1 + 0.1 * self.normal(hidden)
         self.stack = self.build(threads=threads)
@@ -119,7 +115,9 @@ def test_stays_within_its_bound_of_float64(isa, kind, cache, tolerance):
     layers=st.integers(1, 3), tokens=st.integers(1, 4), seed=st.integers(0, 99),
     kind=st.sampled_from(["float32", "bfloat16", "int8"]),
 )  # fmt: skip
-def test_any_shape(hidden, groups, shared, half_dim, intermediate, batch, layers, tokens, seed, kind):
+def test_any_shape(
+    hidden, groups, shared, half_dim, intermediate, batch, layers, tokens, seed, kind
+):
     if not library.native_status().built:
         pytest.skip("native kernels")
     made = Problem(
