@@ -246,11 +246,12 @@ class Stack:
                 f"positions of shape {list(positions.shape)} and type {positions.dtype}",
                 f"pass int64 [{self.batch}, {tokens}]",
             )
+        positions = positions.contiguous()  # held until the call is done
         y = x.detach().to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         status = self._library.wb_stack_step(
             ctypes.byref(self.c),
             tokens,
-            positions.contiguous().data_ptr(),
+            positions.data_ptr(),
             thread_count(self._threads),
             self._scratch_for(tokens),
             y.data_ptr(),
@@ -366,11 +367,12 @@ class Frame:
         """
         self._check(codes, (self._batch, self.codebooks), torch.int64, "codes")
         self._check(positions, (self._batch,), torch.int64, "positions")
+        codes, positions = codes.contiguous(), positions.contiguous()
         hidden = torch.empty(self._batch, self._hidden)
         status = self._library.wb_frame_read(
             ctypes.byref(self._c),
-            codes.contiguous().data_ptr(),
-            positions.contiguous().data_ptr(),
+            codes.data_ptr(),
+            positions.data_ptr(),
             thread_count(self._threads),
             self._scratch.data_ptr(),
             hidden.data_ptr(),
