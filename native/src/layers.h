@@ -48,7 +48,7 @@ int64_t stack_bytes(const wb_stack& stack, int64_t tokens);
 void stack_step(Team& team, const wb_stack& stack, int64_t tokens, const int64_t* positions,
                 void* scratch, float* x);
 
-// `threads`, or 1 where no product of the stack is worth sharing.
+// As many of `threads` as the stack's largest product is worth.
 int useful_threads(const wb_stack& stack, int threads);
 
 }  // namespace wb
