@@ -10,7 +10,8 @@ from workbench.engines.loops import LONGEST_PERIOD, LOOP_FRAMES, loop_end
 
 
 def speech(frames, seed=0):
-    return [random.Random(seed).randrange(512) for _ in range(frames)]
+    draws = random.Random(seed)
+    return [draws.randrange(512) for _ in range(frames)]
 
 
 @given(st.integers(1, LONGEST_PERIOD), st.integers(0, 80), st.integers(0, 9))

@@ -20,6 +20,7 @@ STEPS = [
     python("raise SystemExit('it broke')", "breaks"),
     python("import time; print('begun', flush=True); time.sleep(60)", "hangs", limit_s=11.0),
     python("pass", "unmet", programs=("no-such-program",), modules=("no_such_module",)),
+    python('print(\'{"error": "not built"}\'); raise SystemExit(2)', "unbuilt", skips_on=2),
     python("print('3 passed, 1 skipped, 2 errors in 4 s'); raise SystemExit(1)", "pytest"),
     python("print('3 passed, 1 failed in 4 s'); raise SystemExit(1)", "failing tests"),
 ]
@@ -34,11 +35,13 @@ def test_each_step_costs_itself_only(tmp_path, monkeypatch):
         "breaks": "failed",
         "hangs": "timed out",
         "unmet": "skipped",
+        "unbuilt": "skipped",
         "pytest": "ok",
         "failing tests": "failed",
     }
     assert results["speaks"].figures == {"speedup": 2.5}
     assert results["breaks"].reason == "it broke"
+    assert results["unbuilt"].reason == "not built"
     assert "no-such-program, no_such_module" in results["unmet"].reason
     assert results["pytest"].figures == {"passed": 3, "skipped": 1, "error": 2}
     kept = json.loads((tmp_path / "suite.json").read_text())
