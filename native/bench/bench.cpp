@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -85,6 +86,42 @@ void linear() {
   }
 }
 
+// A step of CSM's stacks with `count` layers, 200 positions back; the weights are never written.
+void layers(const char* name, int64_t count, int64_t hidden, int64_t heads, int64_t groups,
+            int64_t head_dim, int64_t intermediate) {
+  constexpr int64_t slots = 201, position = slots - 1;
+  const wb_type types[] = {WB_FLOAT32, WB_BFLOAT16, WB_INT8};
+  const int64_t sizes[] = {4, 2, 1};
+  const int64_t width = (heads + 2 * groups) * head_dim;
+  const int64_t weights = hidden * (width + heads * head_dim + 3 * intermediate);
+  const std::vector<float> ones(std::max({hidden, slots * head_dim, width, 2 * intermediate}), 1.0f);
+  for (int which = 0; which < 3; ++which) {
+    std::vector<uint8_t> memory(count * weights * sizes[which]);
+    std::vector<std::vector<float>> caches(2 * count, std::vector<float>(groups * slots * head_dim));
+    std::vector<wb_layer> made;
+    uint8_t* at = memory.data();
+    const auto matrix = [&](int64_t outputs, int64_t inputs) {
+      const wb_matrix one{at, ones.data(), nullptr, outputs, inputs, types[which]};
+      at += outputs * inputs * sizes[which];
+      return one;
+    };
+    for (int64_t i = 0; i < count; ++i) {
+      made.push_back({ones.data(), matrix(width, hidden), matrix(hidden, heads * head_dim),
+                      ones.data(), matrix(2 * intermediate, hidden), matrix(hidden, intermediate),
+                      caches[2 * i].data(), caches[2 * i + 1].data()});
+    }
+    const wb_stack stack{made.data(), ones.data(), ones.data(), ones.data(), count, hidden, heads,
+                         groups, head_dim, intermediate, 1, slots, 1e-5f, WB_FLOAT32};
+    std::vector<float> x(hidden, 0.5f);
+    std::unique_ptr<void, void (*)(void*)> scratch(
+        std::aligned_alloc(64, size_t(wb_stack_bytes(&stack, 1))), std::free);
+    const double ms = median_ms(
+        [&] { wb_stack_step(&stack, 1, &position, 1, scratch.get(), x.data()); });
+    std::printf("layers %s, %ld bytes a weight: %8.3f ms, %5.1f GB/s of weights\n", name,
+                long(sizes[which]), ms, double(memory.size()) / ms / 1e6);
+  }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -96,6 +133,10 @@ int main(int count, char** arguments) {
     std::printf("%s\n", wb_isa());
     rvq(lengths);
     linear();
+    layers("csm-nano backbone", 5, 256, 4, 4, 64, 768);
+    layers("csm-nano depth decoder", 2, 160, 5, 5, 32, 480);
+    layers("csm-1b backbone, 2 of 16", 2, 2048, 32, 8, 64, 8192);
+    layers("csm-1b depth decoder", 4, 1024, 8, 2, 128, 8192);
   }
   return 0;
 }

@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 #define WB_API __attribute__((visibility("default")))
-#define WB_ABI_VERSION 1
+#define WB_ABI_VERSION 2
 
 typedef enum {
   WB_OK = 0,
@@ -63,6 +63,89 @@ WB_API int wb_int8_linear(const float* x, int64_t batch, const int8_t* weight, c
 WB_API int wb_int8_linear_bf16(const uint16_t* x, int64_t batch, const int8_t* weight,
                                const float* scales, const float* bias, int64_t outputs,
                                int64_t inputs, int64_t group, int threads, uint16_t* y);
+
+/* Decoder layers of a language model, from static key/value caches --------------------------- */
+
+typedef enum {
+  WB_FLOAT32 = 0,
+  WB_BFLOAT16 = 1, /* the upper 16 bits of float32 */
+  WB_INT8 = 2,     /* with a scale for each output */
+} wb_type;
+
+typedef struct {
+  const void* weight;  /* [outputs][inputs] */
+  const float* scales; /* [outputs], for WB_INT8 */
+  const float* bias;   /* [outputs] or null */
+  int64_t outputs, inputs;
+  int32_t type;
+} wb_matrix;
+
+typedef struct {
+  const float* attention_norm; /* [hidden] */
+  wb_matrix query_key_value;   /* outputs: heads queries, groups keys, groups values, of head_dim */
+  wb_matrix out;
+  const float* mlp_norm; /* [hidden] */
+  wb_matrix gate_up;     /* outputs: intermediate gates, then as many ups */
+  wb_matrix down;
+  void* keys; /* [batch][groups][slots][head_dim] of cache_type, written in place */
+  void* values;
+} wb_layer;
+
+/* A Llama-like stack: RMSNorm, rotary grouped-query attention and SwiGLU, each with its residual,
+ * and a last norm. */
+typedef struct {
+  const wb_layer* layers;
+  const float* norm; /* [hidden] */
+  const float* cos;  /* [slots][head_dim] */
+  const float* sin;
+  int64_t count, hidden, heads, groups, head_dim, intermediate, batch, slots;
+  float epsilon;
+  int32_t cache_type; /* WB_FLOAT32 or WB_BFLOAT16 */
+} wb_stack;
+
+/* Bytes of scratch that a step of `tokens` tokens a row needs; -1 for a stack without sense. */
+WB_API int64_t wb_stack_bytes(const wb_stack* stack, int64_t tokens);
+
+/* x float[batch][tokens][hidden], in place: embeddings at positions int64[batch][tokens] to normed
+ * hidden states. Keys and values go into the caches; each token attends to its row's cache up to
+ * its own position, those that this call writes included. Sums are float32; a row's bits don't
+ * depend on the batch or the threads. A NaN stays in its row. `scratch` is 64-byte aligned. */
+WB_API int wb_stack_step(const wb_stack* stack, int64_t tokens, const int64_t* positions,
+                         int threads, void* scratch, float* x);
+
+/* The frame of a model of codes, such as CSM: a backbone reads a frame of codes and a depth
+ * decoder writes the next one, code by code. */
+typedef struct {
+  wb_stack backbone, depth;
+  wb_matrix head;              /* backbone.hidden to the codes of codebook 0 */
+  wb_matrix projector;         /* backbone.hidden to depth.hidden */
+  const wb_matrix* depth_heads; /* [codebooks - 1]: depth.hidden to codes */
+  const void* audio_table;     /* [codebooks][vocabulary][backbone.hidden] */
+  const void* depth_table;     /* [codebooks - 1][vocabulary][depth.hidden] */
+  int64_t codebooks, codes, vocabulary;
+  int32_t audio_type, depth_type; /* of the tables: WB_FLOAT32 or WB_BFLOAT16 */
+} wb_frame;
+
+typedef struct {
+  float temperature; /* 0 is greedy */
+  float depth_temperature;
+  int64_t top_k; /* 0 keeps all */
+  int64_t depth_top_k;
+} wb_sampling;
+
+/* Bytes of scratch for both of the following; -1 for a frame without sense. */
+WB_API int64_t wb_frame_bytes(const wb_frame* frame);
+
+/* codes int64[batch][codebooks] at positions int64[batch] -> hidden float[batch][hidden]. */
+WB_API int wb_frame_read(const wb_frame* frame, const int64_t* codes, const int64_t* positions,
+                         int threads, void* scratch, float* hidden);
+
+/* hidden float[batch][hidden] -> codes int64[batch][codebooks]: of each codebook the largest
+ * logit / temperature + noise among the top_k, the lowest index of equals. noise is
+ * float[codebooks][batch][codes], not read where greedy. WB_NOT_FINITE for logits that are NaN or
+ * infinite. */
+WB_API int wb_frame_write(const wb_frame* frame, const float* hidden, const wb_sampling* sampling,
+                          const float* noise, int threads, void* scratch, int64_t* codes);
 
 #ifdef __cplusplus
 }

@@ -9,21 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "check.h"
 #include "workbench_native.h"
-
-namespace {
 
 int failures = 0;
 
-#define CHECK(condition, ...)                                \
-  do {                                                       \
-    if (!(condition)) {                                      \
-      ++failures;                                            \
-      std::printf("%s:%d: %s; ", __FILE__, __LINE__, #condition); \
-      std::printf(__VA_ARGS__);                              \
-      std::printf("\n");                                     \
-    }                                                        \
-  } while (0)
+namespace {
 
 struct Problem {
   int64_t books, entries, dim, frames;
@@ -228,6 +219,8 @@ int main() {
     test_refusals();
     test_linear();
     test_linear_bf16();
+    test_layers();
+    test_frame();
     std::printf("%s: tested\n", wb_isa());
   }
   std::printf("%d instruction sets, %d failures\n", tried, failures);

@@ -10,7 +10,7 @@ from workbench.engines.speech import Reference
 from workbench.errors import InputError
 from workbench.native import library, native_status
 from workbench.native.linear import Int8Linear
-from workbench.optimizations import EngineOptions, Site, resolve
+from workbench.optimizations import EngineOptions, Site, closure, resolve
 
 pytestmark = pytest.mark.skipif(
     not native_status().built, reason=f"native kernels: {native_status().reason}"
@@ -60,6 +60,16 @@ def test_int8_weights_speak_by_the_frame_step(tiny_folder, more):
     assert first.codes.shape[1] == 3
 
 
+def test_int8_weights_speak_in_native_calls(tiny_folder):
+    base = ["frame_step", "sync_free_sampling", "fused_projections", "folded_depth_embedding"]
+    plain, native = (
+        workbench.load(str(tiny_folder), optimizations=[*base, "native_int8", *more])
+        for more in ([], ["native_layers"])
+    )
+    a, b = (engine.synthesize("hello", seed=1, max_frames=8) for engine in (plain, native))
+    assert np.array_equal(a.codes, b.codes)
+
+
 def test_where_the_kernels_are_missing_the_switches_say_so():
     assert resolve(["native_rvq"], Site()) == EngineOptions(native_rvq=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -68,4 +78,6 @@ def test_where_the_kernels_are_missing_the_switches_say_so():
         for name in ("native_rvq", "native_int8"):
             with pytest.raises(InputError, match="not built"):
                 resolve([name], Site())
+        with pytest.raises(InputError, match="not built"):
+            resolve([*closure("native_layers"), "native_layers"], Site())
     library._loaded.cache_clear()

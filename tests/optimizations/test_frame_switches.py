@@ -15,7 +15,9 @@ from workbench.models.csm.accelerate import Compiler
 from workbench.models.csm.end import LateFlag, PromptFlag, end_flag
 from workbench.models.csm.frame import FrameStep
 from workbench.models.csm.graphs import CallCapture, CudaCapture, GraphedFrames, capture_for
+from workbench.models.csm.native_layers import NativeLayers, _NativeStep
 from workbench.models.csm.networks import FusedDecoderLayer
+from workbench.native import native_status
 from workbench.optimizations.registry import choose, resolve
 from workbench.optimizations.switch import Site
 
@@ -259,6 +261,54 @@ def test_torch_jit_runs_traces_and_keeps_the_codes(load, base, reference):
         assert all(isinstance(one, torch.jit.ScriptFunction) for one in function.traces.values())
     plain, traced = load("frame_step"), load("frame_step", "torch_jit")
     assert np.array_equal(speak(plain).codes, speak(traced).codes)
+
+
+native = pytest.mark.skipif(
+    not native_status().built, reason=f"native kernels: {native_status().reason}"
+)
+FOLDED = [*BASE, "fused_projections", "folded_depth_embedding"]
+
+
+@native
+def test_native_layers_run_and_keep_the_codes(load, base, reference):
+    engine = load(*FOLDED, "native_layers")
+    assert isinstance(engine._generator._accelerator, NativeLayers)
+    same_codes(engine, base, reference)
+    step = step_of(engine)
+    for function in (step.read, step.write):
+        assert isinstance(function.__self__, _NativeStep)
+
+
+@native
+@pytest.mark.slow
+def test_native_layers_speak_csm_nano_with_equal_codes():
+    engines = [
+        workbench.load("csm-nano", dtype="float32", optimizations=[*FOLDED, *more])
+        for more in ([], ["native_layers"])
+    ]
+    for text in ("good morning sarah", "the red house is near the river"):
+        for how in ({"temperature": 0}, {}):
+            a, b = (engine.synthesize(text, seed=2, **how) for engine in engines)
+            assert a.frames > 5
+            assert np.array_equal(a.codes, b.codes)
+            assert np.abs(a.samples - b.samples).max() < 1e-3
+
+
+@native
+def test_native_layers_are_timed_and_stream_as_they_speak(load):
+    engine = load(*FOLDED, "native_layers", "true_streaming")
+    stream = engine.stream("good morning", seed=3, max_frames=20)
+    list(stream)
+    assert np.array_equal(stream.speech.codes, speak(engine, max_frames=20).codes)
+
+
+def test_native_layers_are_for_the_cpu_and_need_what_they_read():
+    with pytest.raises(InputError, match="this runs on CUDA"):
+        resolve([*FOLDED, "native_layers"], GPU)
+    with pytest.raises(InputError, match="native_layers needs fused_projections"):
+        resolve([*BASE, "native_layers"], Site())
+    with pytest.raises(InputError, match="exclude each other"):
+        resolve([*FOLDED, "native_layers", "torch_jit"], Site())
 
 
 @pytest.fixture

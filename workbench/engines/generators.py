@@ -38,6 +38,7 @@ def frame_settings(options: EngineOptions, config: Any) -> FrameSettings:
         compile_mode=options.compile_mode,
         jit=options.torch_jit,
         cuda_graphs=options.cuda_graphs,
+        native_layers=options.native_layers,
     )
 
 

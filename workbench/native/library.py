@@ -13,7 +13,7 @@ from pathlib import Path
 
 from workbench.errors import InputError
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 OK, BAD_ARGUMENT, NOT_FINITE, NO_MEMORY = range(4)
 CUDA_UNSUPPORTED = -1
 ISAS = ("portable", "avx2", "avx512_vnni")
@@ -152,6 +152,11 @@ def _cpu_signatures() -> _Signatures:
             name: (number, [pointer, count, *[pointer] * 3, count, count, count, number, pointer])
             for name in ("wb_int8_linear", "wb_int8_linear_bf16")
         },
+        "wb_stack_bytes": (count, [pointer, count]),
+        "wb_stack_step": (number, [pointer, count, pointer, number, pointer, pointer]),
+        "wb_frame_bytes": (count, [pointer]),
+        "wb_frame_read": (number, [*[pointer] * 3, number, pointer, pointer]),
+        "wb_frame_write": (number, [*[pointer] * 4, number, pointer, pointer]),
     }
 
 

@@ -53,6 +53,7 @@ NAMES = (
     "int8",
     "int8_dynamic",
     "native_int8",
+    "native_layers",
     "fewer_codebooks",
 )
 _OFF = ("0", "false", "off", "no")

@@ -28,6 +28,7 @@ _FUSED = (*_STEP, "fused_projections", "folded_depth_embedding")
 OURS: Mapping[str, tuple[str, ...]] = {
     "frame": _STEP,
     "frame-fused": _FUSED,
+    "frame-native": (*_FUSED, "native_layers"),
     "frame-compiled": (*_FUSED, "torch_compile"),
     "frame-graph": (*_FUSED, "cuda_graphs"),
     "frame-compiled-graph": (*_FUSED, "torch_compile", "cuda_graphs"),

@@ -1,4 +1,4 @@
-"""Replacing the frame step's functions on tensors by compiled or traced ones."""
+"""Replacing the frame step's functions on tensors by compiled, traced or native ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from workbench.models.csm.frame import FrameStep, Function
+from workbench.models.csm.native_layers import NativeLayers
 from workbench.models.csm.settings import FrameSettings
 
 Accelerator = Callable[[FrameStep], None]
@@ -23,6 +24,8 @@ _WITHOUT_GRAPHS = {
 
 def accelerator(settings: FrameSettings) -> Accelerator:
     """What ``settings`` ask for; it is shown every new frame step and changes its functions."""
+    if settings.native_layers:
+        return NativeLayers()
     if settings.compile_mode is not None:
         mode = settings.compile_mode
         return Compiler(_WITHOUT_GRAPHS.get(mode, mode) if settings.cuda_graphs else mode)

@@ -33,7 +33,9 @@ class FrameStep:
     The step is made of functions on tensors: ``read`` (codes to hidden state) and the pairs
     ``first_logits``/``first_code`` (codebook 0), ``second_…`` (codebook 1, which reads the
     hidden state) and ``next_…`` (the others). They are attributes, which an accelerator replaces:
-    the ``…_code`` where sampling is sync-free, the ``…_logits`` where it isn't.
+    the ``…_code`` where sampling is sync-free, the ``…_logits`` where it isn't, or all of a frame's
+    at once, ``write``: ``(hidden [B, H], stage, generator)`` → codes ``[B, K]``. Sync-free sampling
+    takes the numbers in ``noise``, drawn before; the other way draws from ``generator``.
     """
 
     def __init__(
@@ -60,9 +62,10 @@ class FrameStep:
         shape = (self.codebooks, batch_size, networks.codes_per_book)
         self.noise = torch.zeros(shape, device=device)  # a frame's draws
         self._temperatures = torch.ones(2, device=device)
-        self._sampling = Sampling.greedy()
+        self.sampling = Sampling.greedy()
         self.before_read: Callable[[], None] = lambda: None
         self.read: Function = self._read
+        self.write: Function = self._write
         self.first_logits: Function = self._first_logits
         self.first_code: Function = self._first_code
         self.second_logits: Function = self._second_logits
@@ -155,14 +158,14 @@ class FrameStep:
 
     def use(self, sampling: Sampling) -> None:
         """Makes ``sampling`` the one that ``write`` follows."""
-        if sampling != self._sampling:
+        if sampling != self.sampling:
             pair = (sampling.temperature or 1.0, sampling.depth_temperature or 1.0)
             self._temperatures.copy_(torch.tensor(pair))
-            self._sampling = sampling
+            self.sampling = sampling
 
     def draw(self, generator: torch.Generator | None) -> None:
         """Draws all random numbers of one frame, in one piece."""
-        if not self._sampling.is_greedy:
+        if not self.sampling.is_greedy:
             gumbel_(self.noise, generator)
 
     def slots_read(self) -> torch.Tensor:
@@ -173,16 +176,14 @@ class FrameStep:
         """Notes on the host that every row stands one position further."""
         self.furthest += 1
 
-    def write(
+    # The functions on tensors.
+
+    def _write(
         self,
         hidden: torch.Tensor,
         stage: Stage = untimed,
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
-        """A frame's codes ``[B, K]`` from ``hidden`` ``[B, H]``.
-
-        Sync-free sampling takes the numbers drawn before; the other way draws from ``generator``.
-        """
         with stage("backbone"):
             code = self._chosen(0, self.first_code, self.first_logits, generator, hidden)
         codes = [code]
@@ -208,7 +209,7 @@ class FrameStep:
         *inputs: torch.Tensor,
     ) -> torch.Tensor:
         """Codes ``[B]`` of ``book``, in the way that the settings say."""
-        sampling = self._sampling
+        sampling = self.sampling
         if book == 0:
             temperature, top_k = sampling.temperature, sampling.top_k
         else:
@@ -217,8 +218,6 @@ class FrameStep:
         if self.sync_free:
             return code_of(scalar, top_k, self.noise[book], *inputs)
         return choose_multinomial(logits_of(*inputs), scalar, top_k, generator)
-
-    # The functions on tensors.
 
     def _read(
         self, codes: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor

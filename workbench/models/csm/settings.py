@@ -11,7 +11,8 @@ class FrameSettings:
 
     ``codebooks`` is how many codebooks are written and read (None: all). ``compile_mode`` is a
     mode of ``torch.compile``; ``jit`` traces the same functions with ``torch.jit`` instead.
-    ``cuda_graphs`` replays a whole frame as one CUDA graph.
+    ``cuda_graphs`` replays a whole frame as one CUDA graph. ``native_layers`` makes it in two
+    native calls.
     """
 
     codebooks: int | None = None
@@ -21,3 +22,4 @@ class FrameSettings:
     compile_mode: str | None = None
     jit: bool = False
     cuda_graphs: bool = False
+    native_layers: bool = False
