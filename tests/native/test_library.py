@@ -71,8 +71,8 @@ def test_a_broken_library_is_told(monkeypatch, tmp_path):
 
 
 def test_a_library_of_another_interface_is_refused(built, monkeypatch):
-    built_version = library.ABI_VERSION
-    monkeypatch.setattr(library, "ABI_VERSION", 99)
+    built_version = library.ABI_VERSIONS["workbench_cpu"]
+    monkeypatch.setitem(library.ABI_VERSIONS, "workbench_cpu", 99)
     library._loaded.cache_clear()
     try:
         assert f"of interface {built_version}, not 99" in native_status().reason

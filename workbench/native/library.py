@@ -13,7 +13,7 @@ from pathlib import Path
 
 from workbench.errors import InputError
 
-ABI_VERSION = 2
+ABI_VERSIONS = {"workbench_cpu": 2, "workbench_cuda": 1}  # of the headers in native/include
 OK, BAD_ARGUMENT, NOT_FINITE, NO_MEMORY = range(4)
 CUDA_UNSUPPORTED = -1
 ISAS = ("portable", "avx2", "avx512_vnni")
@@ -122,8 +122,9 @@ def _loaded(name: str) -> tuple[ctypes.CDLL | None, Path | None, str]:
         version = library.wb_abi_version() if name == "workbench_cpu" else _cuda_version(library)
     except (OSError, AttributeError) as problem:
         return None, path, f"{path} can't be loaded: {problem}"
-    if version != ABI_VERSION:
-        return None, path, f"{path} is of interface {version}, not {ABI_VERSION}: install again"
+    wanted = ABI_VERSIONS[name]
+    if version != wanted:
+        return None, path, f"{path} is of interface {version}, not {wanted}: install again"
     _declare(library, _cpu_signatures() if name == "workbench_cpu" else _cuda_signatures())
     return library, path, ""
 
