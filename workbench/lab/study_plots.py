@@ -142,7 +142,7 @@ def rungs(
                       bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1})  # fmt: skip
     axes.set_yticks(range(len(times_ms)), list(times_ms))
     axes.set_ylim(len(times_ms) - 0.4, -0.9)
-    axes.set_xlim(0, 1.42 * longest)
+    axes.set_xlim(0, 1.52 * longest)
     axes.set_xlabel("time for one frame of 80 ms (ms)")
     axes.tick_params(axis="y", length=0)
     return drawn

@@ -26,6 +26,8 @@ LADDER = (
     "sync_free_sampling",
     "fused_projections",
     "folded_depth_embedding",
+    "native_layers",  # on CPUs; excludes torch_compile, which takes its place elsewhere
+    "native_int8",
     "torch_compile",
     "cuda_graphs",
     "hybrid_precision",
