@@ -9,7 +9,7 @@ import torch
 import workbench
 from tests.models.test_csm_rows import RehearsedCapture
 from workbench.audio import Audio
-from workbench.engines.generators import FrameStepGenerator
+from workbench.engines.frame_generator import FrameStepGenerator
 from workbench.engines.speech import Reference
 from workbench.engines.streams import StreamPool
 from workbench.errors import InputError

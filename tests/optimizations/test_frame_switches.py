@@ -156,7 +156,9 @@ def test_a_late_flag_changes_no_speech(load, monkeypatch):
         return engine.synthesize("good morning", temperature=0)
 
     prompt = silent(load(*BASE))
-    monkeypatch.setattr("workbench.engines.generators.end_flag", lambda *_: LateFlag(pinned=False))
+    monkeypatch.setattr(
+        "workbench.engines.frame_generator.end_flag", lambda *_: LateFlag(pinned=False)
+    )
     late = load(*BASE)
     speech = silent(late)
     assert (speech.ended, speech.frames) == (prompt.ended, prompt.frames) == ("eos", 0)
@@ -191,7 +193,7 @@ def test_a_frame_from_static_buffers_is_the_same_frame(load, base, reference, mo
             captured.append(replays)
             return lambda: (replays.append(1), work())[1]
 
-    monkeypatch.setattr("workbench.engines.generators.capture_for", lambda _: Spy())
+    monkeypatch.setattr("workbench.engines.frame_generator.capture_for", lambda _: Spy())
     engine = load(*BASE)
     networks = engine._generator.networks
     networks.settings = replace(networks.settings, cuda_graphs=True)  # refused on a CPU

@@ -14,17 +14,15 @@ import torch
 from workbench.audio import Audio
 from workbench.engines.batches import buckets, free_bytes, largest_batch, row_bytes
 from workbench.engines.conditions import failures_named, gradients_off, speaking
-from workbench.engines.generators import (
-    CodeGenerator,
-    FrameStepGenerator,
-    TransformersGenerator,
-)
+from workbench.engines.frame_generator import FrameStepGenerator
+from workbench.engines.generators import CodeGenerator
 from workbench.engines.loops import LoopWatch, loop_end
 from workbench.engines.request import Request, RequestReader
 from workbench.engines.slots import Slots
 from workbench.engines.speech import Chunk, Ended, Reference, Speech, Streaming, worst
 from workbench.engines.tokens import TextTokens
 from workbench.engines.transfer import StagedTransfer, Transfer
+from workbench.engines.transformers_generator import TransformersGenerator
 from workbench.errors import InputError
 from workbench.models.csm.load import LoadedCsm
 from workbench.models.csm.prompt import Segment

@@ -11,7 +11,7 @@ import torch
 
 from workbench.engines.batches import free_bytes, row_bytes
 from workbench.engines.conditions import gradients_off, networks
-from workbench.engines.generators import FrameStepGenerator
+from workbench.engines.frame_generator import FrameStepGenerator
 from workbench.engines.transfer import Transfer
 from workbench.errors import InputError
 from workbench.models.csm.load import LoadedCsm
