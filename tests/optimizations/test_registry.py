@@ -123,8 +123,8 @@ def test_what_needs_a_left_out_switch_is_left_out_too(monkeypatch):
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("site", [CPU, HOPPER, TURING, PASCAL, MAXWELL])
 def test_presets_resolve_everywhere(name, site):
-    ordered(PRESETS[name])  # no conflicts, nothing missing
     used, left_out = preset(name, site)
+    ordered(used)  # no conflicts, nothing missing
     resolve(used, site)
     assert {text.partition("=")[0] for text in PRESETS[name]} == {*left_out, *used}
     assert all(left_out.values())
@@ -138,6 +138,17 @@ def test_the_default_preset_changes_no_type_and_all_of_it_works_here():
         None,
     )
     assert options.streaming == "true"
+
+
+def test_of_two_that_exclude_each_other_a_preset_uses_the_first():
+    library = not switch("native_layers").supported(CPU)
+    used, left_out = preset("conversation", CPU)
+    assert ("native_layers" in used) is library
+    assert ("torch_compile" in used) is not library
+    assert not library or "native_layers takes its place" in left_out["torch_compile"]
+    used, left_out = preset("conversation", Site(device="cuda", capability=(9, 0)))
+    assert {"torch_compile", "cuda_graphs"} <= set(used)
+    assert "native_layers" in left_out
 
 
 def test_an_unknown_preset_names_the_known():

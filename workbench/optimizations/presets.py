@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workbench.errors import InputError
 from workbench.optimizations.registry import choose
-from workbench.optimizations.switch import Site
+from workbench.optimizations.switch import Site, Switch
 
 # What `load` uses where nothing is said: what keeps the sound and starts at once.
 DEFAULT = "default"
@@ -25,6 +25,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
         *_FOLDED,
         "cudnn_benchmark",
         "sdpa_flash",
+        "native_layers",
         "torch_compile",
         "cuda_graphs",
         "true_streaming",
@@ -40,6 +41,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
         *_BASE,
         *_FOLDED,
         "cudnn_benchmark",
+        "native_layers",
         "torch_compile",
         "batched_text",
         "batching",
@@ -54,8 +56,15 @@ PRESETS: dict[str, tuple[str, ...]] = {
 }
 
 
+def excludes(one: Switch, other: Switch) -> bool:
+    """Whether the two can't be on together."""
+    return other.name in one.conflicts or one.name in other.conflicts
+
+
 def preset(name: str, site: Site) -> tuple[tuple[str, ...], dict[str, str]]:
     """The preset's switches that ``site`` supports, and why the others are left out.
+
+    Of two that exclude each other the first one that works here is used.
 
     Raises InputError for an unknown preset.
     """
@@ -69,6 +78,9 @@ def preset(name: str, site: Site) -> tuple[tuple[str, ...], dict[str, str]]:
         missing = [need for need in choice.switch.requires if need in left_out]
         if not reason and missing:
             reason = f"it needs {missing[0]}"
+        excluded = [one for one in used if excludes(choice.switch, choose(one).switch)]
+        if not reason and excluded:
+            reason = f"{excluded[0]} takes its place here"
         if reason:
             left_out[choice.switch.name] = reason
         else:
