@@ -14,6 +14,7 @@ import torch
 from workbench.audio import Audio
 from workbench.engines.batches import buckets, free_bytes, largest_batch, row_bytes
 from workbench.engines.conditions import failures_named, gradients_off, speaking
+from workbench.engines.csm_stream import CsmStream
 from workbench.engines.frame_generator import FrameStepGenerator
 from workbench.engines.generators import CodeGenerator
 from workbench.engines.loops import LoopWatch, loop_end
@@ -35,37 +36,6 @@ GENERATORS: Mapping[str, type[FrameStepGenerator] | type[TransformersGenerator]]
     "frame": FrameStepGenerator,
     "transformers": TransformersGenerator,
 }
-
-
-class CsmStream:
-    """An iterator over the chunks of one request; ``speech`` is the whole at its end."""
-
-    def __init__(self, chunks: Generator[Chunk | Speech]) -> None:
-        self._chunks = chunks
-        self._speech: Speech | None = None
-
-    def __iter__(self) -> Iterator[Chunk]:
-        return self
-
-    def __next__(self) -> Chunk:
-        item = next(self._chunks)
-        if isinstance(item, Speech):
-            self._speech = item
-            raise StopIteration
-        return item
-
-    @property
-    def speech(self) -> Speech:
-        """The finished speech. Raises InputError while chunks are still to come."""
-        if self._speech is None:
-            raise InputError(
-                "the stream isn't finished", "read all its chunks before asking for the speech"
-            )
-        return self._speech
-
-    def close(self) -> None:
-        """Stops generating; the engine is free again."""
-        self._chunks.close()
 
 
 class CsmEngine:
