@@ -9,7 +9,6 @@ quick look, and for machines where nothing can be installed. `workbench ablate` 
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -232,7 +231,7 @@ class _Arm:
             for text in self._settings.texts:
                 self._speak(text)
         except (WorkbenchError, RuntimeError, MemoryError) as problem:
-            self.reason = str(problem).splitlines()[0]
+            self.reason = _why(problem)
             self._engine = None
         self._cold_start_s = time.perf_counter() - started
 
@@ -243,7 +242,7 @@ class _Arm:
         try:
             speech = self._speak(text)
         except (WorkbenchError, RuntimeError, MemoryError) as problem:
-            self.reason = str(problem).splitlines()[0]
+            self.reason = _why(problem)
             return
         self._speeches.append((text, speech.generation_ms, speech.ttfa_ms, speech.rtf,
                                max(speech.frames, 1)))  # fmt: skip
@@ -297,6 +296,11 @@ class _Arm:
         return stream.speech
 
 
+def _why(problem: Exception) -> str:
+    """The first line of an error; its kind where it says nothing, as MemoryError does."""
+    return (str(problem) or type(problem).__name__).splitlines()[0]
+
+
 def _codes_equal(
     settings: BenchSettings, arms: Mapping[str, _Arm], progress: Progress
 ) -> dict[str, bool | str]:
@@ -321,5 +325,4 @@ def _codes_equal(
             got[text].shape == codes.shape and bool((got[text] == codes).all())
             for text, codes in wanted.items()
         )
-    gc.collect()
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from workbench.measure.arm import unit_of
 from workbench.measure.statistics import Interval, Ratio
 from workbench.measure.study import CONTROL, Study
 from workbench.measure.verdict import Judgement, Verdict
-from workbench.optimizations import switch
+from workbench.optimizations import Contract, switch
 from workbench.studies.designs import ArmPlan, Comparison, DesignPlan
 from workbench.studies.settings import AblationSettings
 from workbench.studies.sound import SoundCheck
@@ -358,7 +358,7 @@ def _against(comparison: Comparison, arm: ArmPlan) -> str | None:
     return None if arm.against == comparison.baseline else arm.against
 
 
-def contract_of(arm: ArmPlan) -> Any:
+def contract_of(arm: ArmPlan) -> Contract:
     """The promise that ``arm`` is held to: its switch's own."""
     return switch(arm.switch.partition("=")[0]).contract
 
@@ -374,8 +374,6 @@ def _judgement(study: Study, comparison: Comparison, arm: ArmPlan) -> Judgement:
 
 
 def _inverse(ratio: Ratio) -> Ratio:
-    from dataclasses import replace
-
     return replace(ratio, value=1 / ratio.value, low=1 / ratio.high, high=1 / ratio.low)
 
 
