@@ -122,6 +122,68 @@ void layers(const char* name, int64_t count, int64_t hidden, int64_t heads, int6
   }
 }
 
+// A frame of Mimi's decoder at the end of its window, all weights the same memory's parts.
+void codec(const char* name, int64_t filters, int64_t hidden, int64_t layers, int64_t heads,
+           int64_t inner, int64_t books, int64_t entries, int64_t dim) {
+  constexpr int64_t window = 250, slots = window + 63;
+  const int64_t ratios[] = {8, 6, 5, 4}, head_dim = hidden / heads;
+  std::vector<std::vector<float>> kept;
+  int64_t weights = 0, products = 0;
+  const auto numbers = [&](int64_t count, float level) {
+    kept.emplace_back(count, level);
+    return kept.back().data();
+  };
+  // `calls`: how often it is applied in a frame.
+  const auto filter = [&](int64_t inputs, int64_t outputs, int64_t taps, int64_t repeat,
+                          int64_t calls, bool depthwise = false) {
+    const int64_t all = outputs * repeat, padded = (all + 15) / 16 * 16;
+    const int64_t count = depthwise ? taps * all : taps * inputs * padded;
+    weights += count;
+    products += taps * all * (depthwise ? 1 : inputs) * calls;
+    return wb_filter{numbers(count, 0.01f), depthwise ? nullptr : numbers(padded, 0.0f), inputs,
+                     all, taps, 1, repeat, 0, depthwise};
+  };
+  std::vector<wb_codec_layer> made;
+  for (int64_t i = 0; i < layers; ++i) {
+    float *ones = numbers(hidden, 1.0f), *zeros = numbers(hidden, 0.0f);
+    made.push_back({ones, zeros, ones, zeros, filter(hidden, 3 * hidden, 1, 1, 2),
+                    filter(hidden, hidden, 1, 1, 2), filter(hidden, inner, 1, 1, 2),
+                    filter(inner, hidden, 1, 1, 2)});
+  }
+  int64_t channels = 16 * filters, length = 2;
+  const wb_filter first = filter(hidden, channels, 7, 1, length);
+  std::vector<wb_residual> blocks;
+  std::vector<wb_upsampling> stages;
+  blocks.reserve(4);
+  for (int64_t ratio : ratios) {
+    const wb_filter up = filter(channels, channels / 2, 2, ratio, length);
+    channels /= 2;
+    length *= ratio;
+    blocks.push_back({filter(channels, channels / 2, 3, 1, length),
+                      filter(channels / 2, channels, 1, 1, length), wb_filter{}});
+    stages.push_back({up, &blocks.back(), 1});
+  }
+  const wb_codec codec{numbers(books * entries * dim, 0.1f), filter(dim, hidden, 1, 1, 1),
+                       filter(dim, hidden, 1, 1, 1), filter(hidden, hidden, 2, 2, 1, true),
+                       made.data(), numbers(head_dim / 2, 0.1f), first, stages.data(),
+                       filter(channels, 1, 3, 1, length), books, entries, dim, 1, layers, hidden,
+                       heads, heads, head_dim, window, 4, 1e-5f, 1.0f};
+  std::vector<float> state(wb_codec_state(&codec)), sound(length);
+  std::vector<float> keys(layers * slots * hidden), values(keys);
+  int64_t position = 1000, used = window;
+  const wb_codec_streams streams{state.data(), keys.data(), values.data(), &position, &used, 1,
+                                 slots};
+  std::unique_ptr<void, void (*)(void*)> scratch(
+      std::aligned_alloc(64, size_t(wb_codec_bytes(&codec, 1, 1))), std::free);
+  const std::vector<int64_t> codes(books, 1);
+  const double ms = median_ms([&] {
+    wb_codec_step(&codec, &streams, 1, codes.data(), books, nullptr, 1, scratch.get(),
+                  sound.data());
+  });
+  std::printf("codec %s: %8.3f ms a frame, %5.1f G products/s, %5.1f GB/s of weights\n", name, ms,
+              double(products) / ms / 1e6, double(weights) * 4 / ms / 1e6);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -137,6 +199,8 @@ int main(int count, char** arguments) {
     layers("csm-nano depth decoder", 2, 160, 5, 5, 32, 480);
     layers("csm-1b backbone, 2 of 16", 2, 2048, 32, 8, 64, 8192);
     layers("csm-1b depth decoder", 4, 1024, 8, 2, 128, 8192);
+    codec("mimi-nano", 16, 192, 2, 4, 768, 6, 512, 64);
+    codec("mimi", 64, 512, 8, 8, 2048, 32, 2048, 256);
   }
   return 0;
 }

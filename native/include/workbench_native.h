@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 #define WB_API __attribute__((visibility("default")))
-#define WB_ABI_VERSION 2
+#define WB_ABI_VERSION 3
 
 typedef enum {
   WB_OK = 0,
@@ -146,6 +146,88 @@ WB_API int wb_frame_read(const wb_frame* frame, const int64_t* codes, const int6
  * infinite. */
 WB_API int wb_frame_write(const wb_frame* frame, const float* hidden, const wb_sampling* sampling,
                           const float* noise, int threads, void* scratch, int64_t* codes);
+
+/* A codec's decoder, streamed ---------------------------------------------------------------- */
+
+/* A causal filter over rows in time order: row t gives `outputs` numbers from the rows t,
+ * t - dilation, … t - (taps - 1) * dilation. A linear layer has one tap, a convolution its kernel's,
+ * and a transposed one (kernel 2 * repeat) two: its row's outputs are `repeat` rows of the next
+ * layer. What lies before a stream is 0, or with `replicate` its first row. */
+typedef struct {
+  const float* weight; /* [ceil(outputs / 16)][taps][inputs][16], 0 past the last output; of one
+                          output [taps][inputs]; with `depthwise` [taps][repeat][inputs] */
+  const float* bias;   /* [ceil(outputs / 16)][16] or null */
+  int64_t inputs, outputs, taps, dilation, repeat;
+  int32_t replicate;
+  int32_t depthwise; /* each input has `repeat` outputs of its own, without bias */
+} wb_filter;
+
+/* x + widen(elu(narrow(elu(x)))), or shortcut(x) + …; a null weight is no shortcut. */
+typedef struct {
+  wb_filter narrow, widen, shortcut;
+} wb_residual;
+
+typedef struct {
+  wb_filter up; /* of elu(x) */
+  const wb_residual* residuals;
+  int64_t count;
+} wb_upsampling;
+
+/* A transformer layer: LayerNorm, rotary attention, LayerNorm, GELU between two products; what
+ * scales its two halves is in `out` and `down` already. */
+typedef struct {
+  const float* attention_norm; /* [hidden] */
+  const float* attention_shift;
+  const float* mlp_norm;
+  const float* mlp_shift;
+  wb_filter query_key_value; /* outputs: heads queries, groups keys, groups values, of head_dim */
+  wb_filter out, up, down;
+} wb_codec_layer;
+
+/* Mimi's decoder: code vectors, upsampling, a transformer over a sliding window, SEANet. */
+typedef struct {
+  const float* table; /* [books][entries][dim]; the first `semantic` books are projected alone */
+  wb_filter semantic_out, acoustic_out; /* dim to hidden; null weights where dim is hidden */
+  wb_filter upsample;
+  const wb_codec_layer* layers;
+  const float* frequencies; /* [head_dim / 2] radians a position */
+  wb_filter first;
+  const wb_upsampling* stages;
+  wb_filter last; /* of elu(x), one output */
+  int64_t books, entries, dim, semantic;
+  int64_t count, hidden, heads, groups, head_dim, window; /* of the transformer */
+  int64_t stage_count;
+  float epsilon;
+  float rotary_scale;
+} wb_codec;
+
+/* Streams of a codec. All zero is where a stream starts. */
+typedef struct {
+  float* state; /* [batch][wb_codec_state] */
+  float* keys;  /* [layers][batch][groups][slots][head_dim] */
+  float* values;
+  int64_t* positions; /* [batch], of the transformer */
+  int64_t* used;      /* [batch]: slots that are filled */
+  int64_t batch, slots; /* slots >= window - 1 + positions of a step */
+} wb_codec_streams;
+
+/* Numbers of `state` for a stream; -1 for a codec without sense. */
+WB_API int64_t wb_codec_state(const wb_codec* codec);
+
+/* Samples of a frame; -1 for a codec without sense. */
+WB_API int64_t wb_codec_samples(const wb_codec* codec);
+
+/* Bytes of scratch for a step of `frames` frames of `batch` streams; -1 for no sense. */
+WB_API int64_t wb_codec_bytes(const wb_codec* codec, int64_t batch, int64_t frames);
+
+/* codes int64[batch][books][frames] -> sound float[batch][frames * samples]; `books` may be fewer
+ * than the codec's. Streams whose `active` uint8[batch] (null: all are) is 0 stay as they are and
+ * get silence. A stream's bits depend neither on the others, nor on the chunks it comes in, nor on
+ * the threads. WB_BAD_ARGUMENT, with nothing changed, for codes that there aren't. `scratch` is
+ * 64-byte aligned. */
+WB_API int wb_codec_step(const wb_codec* codec, const wb_codec_streams* streams, int64_t frames,
+                         const int64_t* codes, int64_t books, const uint8_t* active, int threads,
+                         void* scratch, float* sound);
 
 #ifdef __cplusplus
 }

@@ -51,16 +51,6 @@ uint16_t narrowed(float value) {  // to the nearest, ties to even, as PyTorch ro
   return uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-// Rotary embedding (Su et al. 2021, arXiv 2104.09864), halves rotated as Llama does, then scaled.
-void rotate(float* x, const float* cos, const float* sin, int64_t size, float scale) {
-  const int64_t half = size / 2;
-  for (int64_t i = 0; i < half; ++i) {
-    const float first = x[i], second = x[i + half];
-    x[i] = (first * cos[i] - second * sin[i]) * scale;
-    x[i + half] = (second * cos[i + half] + first * sin[i + half]) * scale;
-  }
-}
-
 void keep(void* cache, bool bf16, int64_t at, const float* x, int64_t size) {
   if (!bf16) {
     std::memcpy(static_cast<float*>(cache) + at, x, size_t(size) * sizeof(float));
@@ -121,6 +111,15 @@ const Kernels& kernels() {
   if (isa() == Isa::avx2) return layers_avx2;
 #endif
   return layers_portable;
+}
+
+void rotate(float* x, const float* cos, const float* sin, int64_t size, float scale) {
+  const int64_t half = size / 2;
+  for (int64_t i = 0; i < half; ++i) {
+    const float first = x[i], second = x[i + half];
+    x[i] = (first * cos[i] - second * sin[i]) * scale;
+    x[i + half] = (second * cos[i + half] + first * sin[i + half]) * scale;
+  }
 }
 
 int64_t prepared_bytes(const wb_matrix& matrix, int64_t rows) {

@@ -42,6 +42,10 @@ void multiply(Team& team, const Workspace& workspace, const wb_matrix& matrix, c
 bool sensible(const wb_matrix& matrix, int64_t outputs, int64_t inputs);
 int64_t prepared_bytes(const wb_matrix& matrix, int64_t rows);
 
+// Rotary embedding (Su et al. 2021, arXiv 2104.09864), halves rotated as Llama does, then scaled;
+// cos and sin are [size].
+void rotate(float* x, const float* cos, const float* sin, int64_t size, float scale);
+
 bool sensible(const wb_stack& stack);
 bool within(const wb_stack& stack, const int64_t* positions, int64_t count);
 int64_t stack_bytes(const wb_stack& stack, int64_t tokens);

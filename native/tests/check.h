@@ -17,3 +17,4 @@ extern int failures;
 
 void test_layers();
 void test_frame();
+void test_codec();

@@ -221,6 +221,7 @@ int main() {
     test_linear_bf16();
     test_layers();
     test_frame();
+    test_codec();
     std::printf("%s: tested\n", wb_isa());
   }
   std::printf("%d instruction sets, %d failures\n", tried, failures);

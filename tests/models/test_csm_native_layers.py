@@ -7,6 +7,7 @@ import torch
 
 from tests import tiny
 from workbench.errors import ModelError
+from workbench.models.csm import native_layers
 from workbench.models.csm.frame import FrameStep
 from workbench.models.csm.native_layers import NativeLayers
 from workbench.models.csm.networks import FrameNetworks
@@ -85,6 +86,28 @@ def test_caches_are_the_frame_step_s_own():
         run(step, prompts([5]), frames=20)
     for ours, theirs in zip(native.caches(), plain.caches(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("lengths", [[1], [40], [3, 30, 12]])
+def test_prompts_are_read_as_pytorch_reads_them(lengths, monkeypatch):
+    plain, native = steps(tiny.model(0), len(lengths))
+    ids = [plain.embed_text(one) for one in prompts(lengths)]
+    monkeypatch.setattr(type(native.backbone), "prefill", None)  # nobody else may read
+    hidden = native.prefill(ids)
+    monkeypatch.undo()
+    torch.testing.assert_close(hidden, plain.prefill(ids), rtol=0, atol=1e-5)
+    assert torch.equal(native.positions, plain.positions)
+
+
+@torch.inference_mode()
+def test_long_prompts_and_those_of_some_rows_are_pytorch_s(monkeypatch):
+    plain, native = steps(tiny.model(0), 2)
+    ids = [plain.embed_text(one) for one in prompts([9, 20])]
+    rows = torch.tensor([1])
+    assert torch.equal(native.prefill(ids[:1], rows), plain.prefill(ids[:1], rows))
+    monkeypatch.setattr(native_layers, "_PROMPT_NUMBERS", 2 * 20 * 64 - 1)
+    assert torch.equal(native.prefill(ids), plain.prefill(ids))
 
 
 def test_frame_steps_share_weights():

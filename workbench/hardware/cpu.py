@@ -77,6 +77,25 @@ def memory_limit_bytes() -> int | None:
     return None
 
 
+def free_memory_bytes() -> int | None:
+    """Memory that a process can still have, within the container's limit; None where unknown."""
+    free: int | None = None
+    resident = 0
+    try:
+        import psutil
+
+        free = int(psutil.virtual_memory().available)
+        resident = int(psutil.Process().memory_info().rss)
+    except ImportError:
+        found = re.search(r"^MemAvailable:\s*(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+        free = int(found.group(1)) << 10 if found else None
+    limit = memory_limit_bytes()
+    if limit is None:
+        return free
+    room = max(0, limit - resident)
+    return room if free is None else min(free, room)
+
+
 def container() -> str | None:
     """Kind of container around this process, as far as it shows: "docker", "wsl", ... or None."""
     if Path("/.dockerenv").exists():

@@ -19,8 +19,9 @@ weights are read where they are. Weights that change later need new objects.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ from workbench.errors import InputError, ModelError
 from workbench.native.library import BAD_ARGUMENT, cpu_library, native_status
 from workbench.native.linear import Int8Linear
 from workbench.native.registration import done, thread_count
+from workbench.native.watched import watched
 
 _PIECE = 1024  # rows that are compared with their bfloat16 at a time
 _TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}  # wb_type
@@ -98,6 +100,19 @@ class _CSampling(ctypes.Structure):
     )
 
 
+class Work(NamedTuple):
+    """Operations (multiply-adds × 2) of a row, and bytes of weights that all rows share."""
+
+    flops: int
+    bytes: int
+
+    @classmethod
+    def of(cls, matrices: Iterable[Matrix]) -> Work:
+        """That of several products, one after another."""
+        each = [matrix.work for matrix in matrices]
+        return cls(sum(one.flops for one in each), sum(one.bytes for one in each))
+
+
 class Matrix:
     """Weights ``[O, I]`` as the kernels read them: float32, bfloat16, or int8 with its ``scales``.
 
@@ -129,6 +144,12 @@ class Matrix:
             inputs=inputs,
             type=_TYPES[self.weight.dtype],
         )
+
+    @property
+    def work(self) -> Work:
+        """What one row's product takes."""
+        scales = 0 if self.scales is None else self.scales.nbytes
+        return Work(2 * self.weight.numel(), self.weight.nbytes + scales)
 
     @classmethod
     def of(cls, linear: nn.Module, outputs: int | None = None) -> Matrix:
@@ -204,6 +225,11 @@ class Stack:
                 )
         self.hidden = len(norm)
         self.batch = batch
+        self.work = Work.of(
+            matrix
+            for layer in layers
+            for matrix in (layer.query_key_value, layer.out, layer.gate_up, layer.down)
+        )
         self._threads = threads
         self._kept: list[object] = [*layers]  # what C points to
         parts = [self._layer(layer) for layer in layers]
@@ -224,7 +250,7 @@ class Stack:
             epsilon=epsilon,
             cache_type=_TYPES[caches[0].dtype],
         )
-        self._scratch: dict[int, Tensor] = {}
+        self._scratch_tokens = 0
         self._scratch_for(1)  # refuses what doesn't fit together
 
     def step(self, x: Tensor, positions: Tensor) -> Tensor:
@@ -248,14 +274,16 @@ class Stack:
             )
         positions = positions.contiguous()  # held until the call is done
         y = x.detach().to(torch.float32, memory_format=torch.contiguous_format, copy=True)
-        status = self._library.wb_stack_step(
-            ctypes.byref(self.c),
-            tokens,
-            positions.data_ptr(),
-            thread_count(self._threads),
-            self._scratch_for(tokens),
-            y.data_ptr(),
-        )
+        rows = tokens * self.batch
+        with watched("stack_step", lambda: (rows * self.work.flops, self.work.bytes)):
+            status = self._library.wb_stack_step(
+                ctypes.byref(self.c),
+                tokens,
+                positions.data_ptr(),
+                thread_count(self._threads),
+                self._scratch_for(tokens),
+                y.data_ptr(),
+            )
         _done(status, "positions outside the caches")
         return y
 
@@ -276,10 +304,11 @@ class Stack:
         return kept.data_ptr()
 
     def _scratch_for(self, tokens: int) -> int:
-        if tokens not in self._scratch:
+        if tokens > self._scratch_tokens:
             needed = self._library.wb_stack_bytes(ctypes.byref(self.c), tokens)
-            self._scratch[tokens] = _memory(needed, "a stack")
-        return self._scratch[tokens].data_ptr()
+            self._scratch = _memory(needed, "a stack")
+            self._scratch_tokens = tokens
+        return self._scratch.data_ptr()
 
     @staticmethod
     def _check_caches(caches: Sequence[Tensor], groups: int) -> None:
@@ -341,6 +370,8 @@ class Frame:
                 )
         array = (_CMatrix * len(depth_heads))(*(one.c for one in depth_heads))
         self._kept = (backbone, depth, head, projector, depth_heads, audio_table, depth_table)
+        self._backbone, self._depth = backbone, depth
+        self._heads_work = Work.of((head, projector, *depth_heads))
         self._batch, self._hidden = backbone.batch, backbone.hidden
         self._threads = threads
         self._c = _CFrame(
@@ -369,14 +400,15 @@ class Frame:
         self._check(positions, (self._batch,), torch.int64, "positions")
         codes, positions = codes.contiguous(), positions.contiguous()
         hidden = torch.empty(self._batch, self._hidden)
-        status = self._library.wb_frame_read(
-            ctypes.byref(self._c),
-            codes.data_ptr(),
-            positions.data_ptr(),
-            thread_count(self._threads),
-            self._scratch.data_ptr(),
-            hidden.data_ptr(),
-        )
+        with watched("frame_read", self._read_work):
+            status = self._library.wb_frame_read(
+                ctypes.byref(self._c),
+                codes.data_ptr(),
+                positions.data_ptr(),
+                thread_count(self._threads),
+                self._scratch.data_ptr(),
+                hidden.data_ptr(),
+            )
         _done(status, "codes beyond the vocabulary, or positions beyond the caches")
         return hidden
 
@@ -403,17 +435,31 @@ class Frame:
         hidden = _floats(hidden)
         codes = torch.empty(self._batch, self.codebooks, dtype=torch.int64)
         sampling = _CSampling(*temperatures, *top_k)
-        status = self._library.wb_frame_write(
-            ctypes.byref(self._c),
-            hidden.data_ptr(),
-            ctypes.byref(sampling),
-            _address(noise),
-            thread_count(self._threads),
-            self._scratch.data_ptr(),
-            codes.data_ptr(),
-        )
+        with watched("frame_write", self._write_work):
+            status = self._library.wb_frame_write(
+                ctypes.byref(self._c),
+                hidden.data_ptr(),
+                ctypes.byref(sampling),
+                _address(noise),
+                thread_count(self._threads),
+                self._scratch.data_ptr(),
+                codes.data_ptr(),
+            )
         _done(status, "sampling below 0 or without noise", "logits")
         return codes
+
+    def _read_work(self) -> tuple[int, int]:
+        """The backbone's products, once; all rows share a read of its weights."""
+        work = self._backbone.work
+        return self._batch * work.flops, work.bytes
+
+    def _write_work(self) -> tuple[int, int]:
+        """K tokens through the depth decoder in K - 1 passes, and every head once."""
+        depth, heads = self._depth.work, self._heads_work
+        return (
+            self._batch * (self.codebooks * depth.flops + heads.flops),
+            (self.codebooks - 1) * depth.bytes + heads.bytes,
+        )
 
     @staticmethod
     def _check(tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype, name: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from workbench.errors import InputError
 
-ABI_VERSIONS = {"workbench_cpu": 2, "workbench_cuda": 1}  # of the headers in native/include
+ABI_VERSIONS = {"workbench_cpu": 3, "workbench_cuda": 1}  # of the headers in native/include
 OK, BAD_ARGUMENT, NOT_FINITE, NO_MEMORY = range(4)
 CUDA_UNSUPPORTED = -1
 ISAS = ("portable", "avx2", "avx512_vnni")
@@ -158,6 +158,13 @@ def _cpu_signatures() -> _Signatures:
         "wb_frame_bytes": (count, [pointer]),
         "wb_frame_read": (number, [*[pointer] * 3, number, pointer, pointer]),
         "wb_frame_write": (number, [*[pointer] * 4, number, pointer, pointer]),
+        "wb_codec_state": (count, [pointer]),
+        "wb_codec_samples": (count, [pointer]),
+        "wb_codec_bytes": (count, [pointer, count, count]),
+        "wb_codec_step": (
+            number,
+            [pointer, pointer, count, pointer, count, pointer, number, pointer, pointer],
+        ),
     }
 
 

@@ -5,9 +5,10 @@ The shapes are those of the models' published config.json.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # meta-llama/Llama-3.2-1B: 1.24 B parameters, input and output embeddings shared.
 _LLAMA_1B = {
@@ -71,6 +72,7 @@ def architecture(name: str) -> Any:
 
 def random_model(config: Any, dtype: torch.dtype, device: torch.device) -> Any:
     """The architecture of ``config`` with random weights, the same each time on a device."""
+    import torch
     from transformers import AutoModelForCausalLM
 
     devices = [device] if device.type == "cuda" else []

@@ -28,7 +28,8 @@ def accelerator(settings: FrameSettings) -> Accelerator:
         return NativeLayers()
     if settings.compile_mode is not None:
         mode = settings.compile_mode
-        return Compiler(_WITHOUT_GRAPHS.get(mode, mode) if settings.cuda_graphs else mode)
+        mode = _WITHOUT_GRAPHS.get(mode, mode) if settings.cuda_graphs else mode
+        return Compiler(mode, frozen=settings.frozen)
     return trace if settings.jit else _leave
 
 
@@ -49,8 +50,9 @@ class Compiler:
     text of any length uses the same code.
     """
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, *, frozen: bool = False) -> None:
         self._mode = mode
+        self._frozen = frozen
         self._compiled: dict[tuple[str, int], Function] = {}
 
     def __call__(self, step: FrameStep) -> None:
@@ -58,11 +60,15 @@ class Compiler:
         # The lengths that the functions read: marked on the tensors that carry them.
         for slots in step.lengths():
             torch._dynamo.mark_dynamic(slots, 0)
-        for tensor in step.caches():
-            torch._dynamo.mark_static_address(tensor)
+        graphs = step.networks.device.type == "cuda" and self._mode in _WITHOUT_GRAPHS
+        # Inductor's graphs would else copy the caches. Freezing takes what has a fixed address for
+        # a constant: the next text, with caches of its own, would read the last one's.
+        if graphs and not self._frozen:
+            for tensor in step.caches():
+                torch._dynamo.mark_static_address(tensor)
         for name in _functions(step):
             setattr(step, name, MethodType(self._function(name, step.batch_size), step))
-        if step.networks.device.type == "cuda" and self._mode in _WITHOUT_GRAPHS:
+        if graphs:
             step.before_read = torch.compiler.cudagraph_mark_step_begin
 
     def _function(self, name: str, batch_size: int) -> Function:

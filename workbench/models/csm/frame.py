@@ -30,7 +30,8 @@ class FrameStep:
     small depth decoder predicts the others in turn from the backbone's hidden state (Sesame CSM,
     https://github.com/SesameAILabs/csm).
 
-    The step is made of functions on tensors: ``read`` (codes to hidden state) and the pairs
+    The step is made of functions on tensors: ``read_prompt`` (the backbone's ``prefill``), ``read``
+    (codes to hidden state) and the pairs
     ``first_logits``/``first_code`` (codebook 0), ``second_…`` (codebook 1, which reads the
     hidden state) and ``next_…`` (the others). They are attributes, which an accelerator replaces:
     the ``…_code`` where sampling is sync-free, the ``…_logits`` where it isn't, or all of a frame's
@@ -64,6 +65,7 @@ class FrameStep:
         self._temperatures = torch.ones(2, device=device)
         self.sampling = Sampling.greedy()
         self.before_read: Callable[[], None] = lambda: None
+        self.read_prompt: Function = self.backbone.prefill
         self.read: Function = self._read
         self.write: Function = self._write
         self.first_logits: Function = self._first_logits
@@ -91,7 +93,7 @@ class FrameStep:
         """
         lengths = [len(prompt) for prompt in prompts]
         x = torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True)
-        hidden = self.backbone.prefill(x, rows)
+        hidden = self.read_prompt(x, rows)
         ends = torch.tensor(lengths, device=self.positions.device)
         if rows is None:
             self.positions.copy_(ends)

@@ -13,6 +13,7 @@ from workbench.errors import ModelError
 from workbench.models.checkpoint import Checkpoint, verify
 from workbench.models.csm.sampling import Sampling
 from workbench.models.quiet import quiet
+from workbench.models.shortage import is_shortage
 
 if TYPE_CHECKING:
     from transformers import CsmForConditionalGeneration
@@ -51,17 +52,9 @@ def load_csm(
     ``random`` fills the full architecture without reading weights. Raises ModelError for
     files that are missing, truncated, or don't fit the architecture.
     """
-    with quiet():
-        from transformers import CsmConfig
-
     extra = checkpoint.read_json_or_empty("workbench.json")
-    if checkpoint.folder is not None:
-        checkpoint.read_json("config.json")  # a clear error where it is missing or broken
+    config = config_of(checkpoint)
     with quiet():
-        if checkpoint.folder is None:
-            config = CsmConfig()
-        else:
-            config = CsmConfig.from_pretrained(checkpoint.folder)
         if random:
             model = _random(config, dtype)
         else:
@@ -80,6 +73,18 @@ def load_csm(
         sampling=_sampling(checkpoint.read_json_or_empty("generation_config.json")),
         voices=voices or {speaker: f"speaker {speaker}" for speaker in range(10)},
     )
+
+
+def config_of(checkpoint: Checkpoint) -> Any:
+    """The checkpoint's CsmConfig; ModelError where its file is missing or broken."""
+    if checkpoint.folder is not None:
+        checkpoint.read_json("config.json")  # a clear error where it is missing or broken
+    with quiet():
+        from transformers import CsmConfig
+
+        if checkpoint.folder is None:
+            return CsmConfig()
+        return CsmConfig.from_pretrained(checkpoint.folder)
 
 
 def _trained(
@@ -109,6 +114,8 @@ def _trained(
                 output_loading_info=True,
             )
     except (SafetensorError, OSError, RuntimeError) as problem:
+        if is_shortage(problem):
+            raise
         raise ModelError(
             f"{checkpoint.name}: the weights in {folder} can't be read: {problem}",
             "restore the folder's files, or download them again",

@@ -1,4 +1,7 @@
-"""CSM's frame in two native calls: the backbone's read and the depth decoder's whole loop."""
+"""CSM's frame in two native calls: the backbone's read and the depth decoder's whole loop.
+
+A third call reads a prompt, where it isn't long.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,10 @@ from workbench.models.csm.networks import FrameNetworks, FusedDecoderLayer
 from workbench.models.csm.transformer import CachedTransformer
 from workbench.native.layers import Frame, Layer, Matrix, Stack
 
+# Numbers of a prompt's hidden states that caches hold beside the weights; beyond, and for 16-bit
+# networks, PyTorch's products are as quick or quicker.
+_PROMPT_NUMBERS = 1 << 16
+
 
 @dataclass(frozen=True)
 class _Projections:
@@ -26,7 +33,7 @@ class _Projections:
 
 
 class NativeLayers:
-    """An accelerator: gives frame steps a native ``read`` and ``write``.
+    """An accelerator: gives frame steps a native ``read_prompt``, ``read`` and ``write``.
 
     The networks' weights are read as they are at the first frame step, and shared by those that
     follow (see ``workbench.native.layers`` for what that costs in memory; the depth decoder's
@@ -42,11 +49,11 @@ class NativeLayers:
         self._weights: _Weights | None = None
 
     def __call__(self, step: FrameStep) -> None:
-        """Replaces ``step``'s ``read`` and ``write``."""
+        """Replaces ``step``'s functions."""
         if self._weights is None or self._networks is not step.networks:
             self._networks, self._weights = step.networks, _Weights(step.networks)
         native = _NativeStep(step, self._weights)
-        step.read, step.write = native.read, native.write
+        step.read_prompt, step.read, step.write = native.read_prompt, native.read, native.write
 
 
 class _Weights:
@@ -93,8 +100,9 @@ class _NativeStep:
 
     def __init__(self, step: FrameStep, weights: _Weights) -> None:
         self._step = step
+        self._backbone = _stack(step.backbone, weights.backbone)
         self._frame = Frame(
-            backbone=_stack(step.backbone, weights.backbone),
+            backbone=self._backbone,
             depth=_stack(step.depth, weights.depth),
             head=weights.head,
             projector=weights.projector,
@@ -102,6 +110,15 @@ class _NativeStep:
             audio_table=weights.audio_table,
             depth_table=weights.depth_table,
         )
+
+    def read_prompt(self, x: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """See ``CachedTransformer.prefill``, which reads long prompts, those of 16-bit networks,
+        and those of some rows only.
+        """
+        backbone = self._step.backbone
+        if rows is not None or x.dtype != torch.float32 or x.numel() > _PROMPT_NUMBERS:
+            return backbone.prefill(x, rows)
+        return self._backbone.step(x, backbone.slots[: x.shape[1]].expand(len(x), -1))
 
     def read(
         self, codes: torch.Tensor, positions: torch.Tensor, _slots: torch.Tensor

@@ -146,8 +146,12 @@ def joined(parts: Sequence[nn.Linear]) -> nn.Linear:
     """One Linear that gives the outputs of all ``parts`` side by side.
 
     Their weights become views of its weight. Raises ModelError for weights that are quantized
-    already: fuse first.
+    already: fuse first; and beside an adapter that isn't merged, which would be lost.
     """
+    if any(hasattr(part, "base_layer") for part in parts):
+        raise ModelError(
+            "projections with an unmerged adapter can't be fused", "load with merge_adapter=True"
+        )
     weights = [part.weight for part in parts]
     plain = {type(weight) for weight in weights} == {nn.Parameter}
     if not plain or not all(type(weight.data) is torch.Tensor for weight in weights):

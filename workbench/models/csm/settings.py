@@ -12,7 +12,7 @@ class FrameSettings:
     ``codebooks`` is how many codebooks are written and read (None: all). ``compile_mode`` is a
     mode of ``torch.compile``; ``jit`` traces the same functions with ``torch.jit`` instead.
     ``cuda_graphs`` replays a whole frame as one CUDA graph. ``native_layers`` makes it in two
-    native calls.
+    native calls. ``frozen`` says that the networks are compiled with their weights as constants.
     """
 
     codebooks: int | None = None
@@ -23,3 +23,4 @@ class FrameSettings:
     jit: bool = False
     cuda_graphs: bool = False
     native_layers: bool = False
+    frozen: bool = False

@@ -113,18 +113,16 @@ class StreamingResidual:
     """A ``MimiResnetBlock``."""
 
     def __init__(self, module: Any, bank: StateBank) -> None:
-        self._block = streaming_layers(module.block, bank)
+        self.block = streaming_layers(module.block, bank)
         shortcut = module.shortcut
-        self._shortcut = (
-            None if isinstance(shortcut, nn.Identity) else StreamingConv(shortcut, bank)
-        )
+        self.shortcut = None if isinstance(shortcut, nn.Identity) else StreamingConv(shortcut, bank)
 
     def __call__(self, x: Tensor) -> Tensor:
         """``[B, C, T]`` to ``[B, C, T]``."""
         y = x
-        for layer in self._block:
+        for layer in self.block:
             y = layer(y)
-        return y + (x if self._shortcut is None else self._shortcut(x))
+        return y + (x if self.shortcut is None else self.shortcut(x))
 
 
 def streaming_layers(modules: Iterable[Any], bank: StateBank) -> list[Layer]:

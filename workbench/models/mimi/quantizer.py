@@ -33,7 +33,7 @@ class Codebooks:
         self.count, self.size = len(books), books[0].codebook_size
         self.semantic = len(semantic.layers)
         self._offsets = torch.arange(self.count, device=self.table.device)[:, None] * self.size
-        self._outputs = [_matrix(part.output_proj) for part in (semantic, acoustic)]
+        self.outputs = [_matrix(part.output_proj) for part in (semantic, acoustic)]
         self._inputs = [_matrix(part.input_proj) for part in (semantic, acoustic)]
         tables = self.table.float().view(self.count, self.size, -1)
         parts = (tables[: self.semantic], tables[self.semantic :])
@@ -42,9 +42,9 @@ class Codebooks:
     def decode(self, codes: Tensor) -> Tensor:
         """Latents ``[B, T, C]`` of codes ``[B, K, T]``; K may be less than ``count``."""
         vectors = functional.embedding(codes + self._offsets[: codes.shape[1]], self.table)
-        latents = _project(vectors[:, : self.semantic].sum(1), self._outputs[0])
+        latents = _project(vectors[:, : self.semantic].sum(1), self.outputs[0])
         if codes.shape[1] > self.semantic:
-            latents = latents + _project(vectors[:, self.semantic :].sum(1), self._outputs[1])
+            latents = latents + _project(vectors[:, self.semantic :].sum(1), self.outputs[1])
         return latents
 
     def encode(self, latents: Tensor, count: int) -> Tensor:

@@ -9,7 +9,6 @@ step can be captured in a CUDA graph or compiled. Method: streaming as in Kyutai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -23,32 +22,27 @@ from workbench.models.mimi.convolution import (
     StreamingConvTranspose,
     streaming_layers,
 )
+from workbench.models.mimi.decoder import DecoderStream, check_sizes, decoder_parts
 from workbench.models.mimi.quantizer import Codebooks
+from workbench.models.mimi.rows import Rows, check_active, check_device, row_mask
 from workbench.models.mimi.state import StateBank
 
 if TYPE_CHECKING:
     from transformers import MimiModel
 
-Rows = Tensor | Sequence[int] | None
 
-
-class MimiDecoderStream:
-    """Decodes ``batch_size`` streams of codes to sound, each at its own position.
-
-    ``step`` takes any number of frames and checks its input; ``frame`` is the bare one-frame step
-    on tensors. Chunks longer than ``max_step_frames`` run in pieces of that length. A stream is
-    made for the codec as it is: make a new one when its weights change, or move to another device.
-    """
+class MimiDecoderStream(DecoderStream):
+    """``DecoderStream`` in PyTorch, on any device, for any type of weights."""
 
     @torch.inference_mode(False)  # state made under inference mode couldn't be updated outside
     def __init__(self, codec: MimiModel, batch_size: int = 1, max_step_frames: int = 8) -> None:
-        _check_sizes(codec, batch_size, max_step_frames)
-        upsample, transformer, seanet = _decoder_parts(codec)
+        check_sizes(codec, batch_size, max_step_frames)
+        upsample, transformer, seanet = decoder_parts(codec)
         self.batch_size = batch_size
         self.max_step_frames = max_step_frames
         self.device, self.dtype = codec.device, codec.dtype
         self.codebooks = Codebooks(codec.quantizer)
-        self.num_quantizers = self.codebooks.count
+        self.num_quantizers, self.entries = self.codebooks.count, self.codebooks.size
         self._bank = StateBank(batch_size)
         self._upsample = StreamingConvTranspose(upsample, self._bank)
         self._transformer = WindowedTransformer(
@@ -62,34 +56,16 @@ class MimiDecoderStream:
         self._bank.allocate(self.device, self.dtype)
         self.frame_samples = self._upsample.stride * prod(codec.config.upsampling_ratios)
 
-    def step(self, codes: Tensor, active: Tensor | None = None, check: bool = True) -> Tensor:
-        """Sound ``[B, T * frame_samples]`` of the next codes ``[B, K, T]``, T >= 1.
-
-        K may be less than the codec's codebooks. Rows where ``active`` ``[B]`` is false keep their
-        state and give silence. ``check=False`` skips the check of the codes' range, which waits
-        for the device.
-        """
-        self._check(codes, active, check)
-        pieces = [self._advance(piece, active) for piece in codes.split(self.max_step_frames, -1)]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
-
-    def frame(self, codes: Tensor, active: Tensor | None = None) -> Tensor:
-        """Sound ``[B, frame_samples]`` of one frame of codes ``[B, K]`` on the codec's device.
-
-        Unchecked; tensors in, tensors out, nothing is read on the host.
-        """
-        return self._advance(codes[:, :, None], active)
-
     def state(self) -> list[Tensor]:
-        """The tensors that a frame reads and changes in place; without the window's ring, in which
-        a frame that is done again overwrites itself.
+        """See ``DecoderStream``; without the window's ring, in which a frame that is done again
+        overwrites itself.
         """
         return [self._bank.flat, self._transformer.position]
 
     @torch.no_grad()
     def reset(self, rows: Rows = None) -> None:
-        """Starts rows anew: all, a mask ``[B]`` (bool) or indices."""
-        mask = _row_mask(rows, self.batch_size, self.device)
+        """See ``DecoderStream``."""
+        mask = row_mask(rows, self.batch_size, self.device)
         self._bank.reset(mask)
         self._transformer.reset(mask)
 
@@ -106,32 +82,6 @@ class MimiDecoderStream:
             return pcm
         self._bank.restore(before, active)
         return torch.where(active[:, None], pcm, 0)
-
-    def _check(self, codes: Tensor, active: Tensor | None, check: bool) -> None:
-        if codes.dtype != torch.int64 or codes.ndim != 3:
-            raise InputError(
-                f"codes of shape {list(codes.shape)} and type {codes.dtype}",
-                "pass codes [B, K, T] of type int64",
-            )
-        _check_device(codes, self.device)
-        batch, count, length = codes.shape
-        if batch != self.batch_size:
-            raise InputError(
-                f"codes of {batch} rows for a stream of {self.batch_size}",
-                "pass one row per stream, and `active` where some have nothing to decode",
-            )
-        if not 1 <= count <= self.num_quantizers or length < 1:
-            raise InputError(
-                f"codes of {count} codebooks and {length} frames",
-                f"pass 1 to {self.num_quantizers} codebooks and at least one frame",
-            )
-        _check_active(active, self.batch_size)
-        if check and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebooks.size:
-            raise InputError(
-                f"codes from {int(codes.min())} to {int(codes.max())}",
-                f"pass codes from 0 to {self.codebooks.size - 1}; "
-                "special codes (end of audio, padding) can't be decoded",
-            )
 
 
 class MimiEncoderStream:
@@ -151,7 +101,7 @@ class MimiEncoderStream:
         max_step_frames: int = 8,
         native_rvq: bool = False,
     ) -> None:
-        _check_sizes(codec, batch_size, max_step_frames)
+        check_sizes(codec, batch_size, max_step_frames)
         downsample, transformer, seanet = _encoder_parts(codec)
         self.batch_size = batch_size
         self.max_step_frames = max_step_frames
@@ -216,7 +166,7 @@ class MimiEncoderStream:
                 f"a reset of some rows while {self.waiting_samples} samples wait for their frame",
                 f"feed whole frames of {self.frame_samples} samples, or reset all rows",
             )
-        mask = _row_mask(rows, self.batch_size, self.device)
+        mask = row_mask(rows, self.batch_size, self.device)
         self._bank.reset(mask)
         self._transformer.reset(mask)
 
@@ -242,8 +192,8 @@ class MimiEncoderStream:
                 f"sound of shape {list(pcm.shape)} and type {pcm.dtype}",
                 f"pass samples [{self.batch_size}, N] of type {self.dtype}",
             )
-        _check_device(pcm, self.device)
-        _check_active(active, self.batch_size)
+        check_device(pcm, self.device)
+        check_active(active, self.batch_size)
         if active is not None and (self.waiting_samples or pcm.shape[1] % self.frame_samples):
             raise InputError(
                 "a partial frame while only some rows are active",
@@ -260,58 +210,9 @@ def offline_latents(codec: Any, sound: Tensor) -> Tensor:
     return latents
 
 
-def _decoder_parts(codec: Any) -> tuple[Any, Any, Any]:
-    """Upsampling, transformer and SEANet of a codec, in either layout of transformers 5."""
-    half = codec.decoder
-    if hasattr(half, "decoder_seanet"):
-        return half.upsample, half.decoder_transformer, half.decoder_seanet
-    return codec.upsample, codec.decoder_transformer, half
-
-
 def _encoder_parts(codec: Any) -> tuple[Any, Any, Any]:
     """Downsampling, transformer and SEANet of a codec, in either layout of transformers 5."""
     half = codec.encoder
     if hasattr(half, "encoder_seanet"):
         return half.downsample, half.encoder_transformer, half.encoder_seanet
     return codec.downsample, codec.encoder_transformer, half
-
-
-def _check_sizes(codec: MimiModel, batch_size: int, max_step_frames: int) -> None:
-    if batch_size < 1 or max_step_frames < 1:
-        raise InputError(
-            f"{batch_size} streams with chunks of up to {max_step_frames} frames",
-            "both must be at least 1",
-        )
-    if codec.config.audio_channels != 1:
-        raise InputError(
-            f"a codec of {codec.config.audio_channels} channels",
-            "streams are mono: use a mono codec",
-        )
-
-
-def _check_device(given: Tensor, device: torch.device) -> None:
-    if given.device != device:
-        raise InputError(f"input on {given.device}, a codec on {device}", "move one to the other")
-
-
-def _check_active(active: Tensor | None, batch_size: int) -> None:
-    if active is not None and (active.dtype != torch.bool or active.shape != (batch_size,)):
-        raise InputError(
-            f"an active mask of shape {list(active.shape)} and type {active.dtype}",
-            f"pass a bool tensor [{batch_size}]",
-        )
-
-
-def _row_mask(rows: Rows, batch_size: int, device: torch.device) -> Tensor:
-    """``rows`` as a mask ``[B]``: None means all."""
-    if rows is None:
-        return torch.ones(batch_size, dtype=torch.bool, device=device)
-    rows = torch.as_tensor(rows, device=device)
-    if rows.dtype == torch.bool:
-        _check_active(rows, batch_size)
-        return rows
-    if rows.ndim != 1 or (len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < batch_size):
-        raise InputError(f"rows {rows.tolist()}", f"pass indices from 0 to {batch_size - 1}")
-    mask = torch.zeros(batch_size, dtype=torch.bool, device=device)
-    mask[rows.long()] = True
-    return mask
