@@ -51,3 +51,9 @@ class ServiceError(WorkbenchError):
     """A service over the network refused, failed, was too slow or went away in mid-answer."""
 
     exit_code = 6
+
+
+class OutOfMemory(WorkbenchError):
+    """Weights, or the caches of what is to be spoken, don't fit the free memory."""
+
+    exit_code = 7

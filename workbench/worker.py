@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ class Worker:
 
     def stream(
         self, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
-    ) -> Iterator[Any]:
+    ) -> Generator[Any]:
         """The items of ``object.method(*args, **kwargs)`` as they are made.
 
         ``timeout_s`` holds for each item. Closing the iterator ends the method's generator.

@@ -9,6 +9,7 @@ import torch
 import workbench
 from workbench.errors import InputError, ModelError
 from workbench.files import sha256_of
+from workbench.native import native_status
 
 
 @pytest.fixture
@@ -27,6 +28,15 @@ def test_the_codec_stays_in_float32(folder):
     assert engine.dtype == torch.bfloat16
     assert engine.codec.dtype == torch.float32
     assert engine.synthesize("hi", seed=0, max_frames=3).frames == 3
+
+
+@pytest.mark.skipif(not native_status().built, reason="the native kernels aren't built")
+def test_native_layers_are_left_out_of_float16(folder):
+    assert "native_layers" in workbench.load(str(folder), device="cpu").optimizations
+    engine = workbench.load(str(folder), device="cpu", dtype="float16")
+    assert "native_layers" not in engine.optimizations
+    assert "float16" in engine.left_out["native_layers"]
+    assert not engine.options.native_layers
 
 
 def test_implementations_share_their_weights(tiny_engine, tiny_baseline):

@@ -75,7 +75,7 @@ def test_where_the_kernels_are_missing_the_switches_say_so():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(library, "_folders", list)
         library._loaded.cache_clear()
-        for name in ("native_rvq", "native_int8"):
+        for name in ("native_rvq", "native_int8", "native_codec"):
             with pytest.raises(InputError, match="not built"):
                 resolve([name], Site())
         with pytest.raises(InputError, match="not built"):

@@ -117,7 +117,7 @@ def test_a_kernel_that_can_t_be_used_is_named_and_nothing_else_speaks(tiny_folde
 
 
 def test_warmup_and_preloading_happen_in_load(tiny_folder, monkeypatch):
-    from workbench.engines.csm import CsmEngine
+    from workbench.engines.csm.engine import CsmEngine
     from workbench.models.csm import load as loading
 
     done = []
@@ -152,7 +152,7 @@ def test_batches_speak_as_one_by_one(names, tiny_folder):
 
 
 def test_batches_are_no_larger_than_memory_allows(tiny_folder, monkeypatch):
-    from workbench.engines import csm
+    from workbench.engines.csm import engine as csm
 
     engine = workbench.load(str(tiny_folder), optimizations=["frame_step", "batching"])
     sizes = []
@@ -197,6 +197,11 @@ def test_int8_speaks_near_the_original(name, tiny_folder):
     )
     speech = engine.synthesize("good morning", **GREEDY)
     assert speech.frames == 12
+    # A later text has caches of its own, which frozen code must not take for the first's.
+    other = engine.synthesize("hello there", **GREEDY)
+    again = engine.synthesize("good morning", **GREEDY)
+    assert not np.array_equal(other.codes, speech.codes)
+    assert np.array_equal(again.codes, speech.codes)
     assert torch.get_float32_matmul_precision() == before
     assert not torch._inductor.config.freezing
 

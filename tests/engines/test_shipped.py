@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import workbench
-from tests.engines.test_csm import TEXTS
+from tests.engines.csm.test_engine import TEXTS
 from workbench.paths import data_dir
 
 FOLDER = data_dir() / "models" / "csm-nano"

@@ -8,6 +8,7 @@ import torch
 
 import workbench
 from workbench.audio import Audio
+from workbench.engines.csm.streams import StreamPool
 from workbench.engines.speech import Reference
 from workbench.errors import InputError
 from workbench.models.csm import accelerate
@@ -17,6 +18,7 @@ from workbench.models.csm.frame import FrameStep
 from workbench.models.csm.graphs import CallCapture, CudaCapture, GraphedFrames, capture_for
 from workbench.models.csm.native_layers import NativeLayers, _NativeStep
 from workbench.models.csm.networks import FusedDecoderLayer
+from workbench.models.mimi.native_decoder import NativeDecoderStream
 from workbench.native import native_status
 from workbench.optimizations.registry import choose, resolve
 from workbench.optimizations.switch import Site
@@ -57,7 +59,7 @@ def same_codes(one, other, reference=None):
 
 def batch(engine, frames=80):
     """Codes ``[T, B, K]`` of three rows of different lengths, drawn together."""
-    from workbench.engines.stages import StageClock
+    from workbench.engines.csm.stages import StageClock
     from workbench.models.csm.prompt import Segment
 
     clock = StageClock(False, torch.device("cpu"))
@@ -157,7 +159,7 @@ def test_a_late_flag_changes_no_speech(load, monkeypatch):
 
     prompt = silent(load(*BASE))
     monkeypatch.setattr(
-        "workbench.engines.frame_generator.end_flag", lambda *_: LateFlag(pinned=False)
+        "workbench.engines.csm.frame_generator.end_flag", lambda *_: LateFlag(pinned=False)
     )
     late = load(*BASE)
     speech = silent(late)
@@ -193,7 +195,7 @@ def test_a_frame_from_static_buffers_is_the_same_frame(load, base, reference, mo
             captured.append(replays)
             return lambda: (replays.append(1), work())[1]
 
-    monkeypatch.setattr("workbench.engines.frame_generator.capture_for", lambda _: Spy())
+    monkeypatch.setattr("workbench.engines.csm.frame_generator.capture_for", lambda _: Spy())
     engine = load(*BASE)
     networks = engine._generator.networks
     networks.settings = replace(networks.settings, cuda_graphs=True)  # refused on a CPU
@@ -302,6 +304,42 @@ def test_native_layers_are_timed_and_stream_as_they_speak(load):
     stream = engine.stream("good morning", seed=3, max_frames=20)
     list(stream)
     assert np.array_equal(stream.speech.codes, speak(engine, max_frames=20).codes)
+
+
+@native
+def test_native_codec_decodes_and_keeps_the_sound(load, base):
+    for more in ((), (*FOLDED, "native_layers")):  # over transformers' generate, too
+        engine = load(*more, "native_codec")
+        ours = speak(engine, max_frames=30)
+        assert isinstance(engine._decoder, NativeDecoderStream)
+        theirs = speak(load(*more) if not more else base, max_frames=30)
+        assert np.array_equal(ours.codes, theirs.codes)
+        assert np.abs(ours.samples - theirs.samples).max() < 1e-3
+
+
+@native
+def test_a_clip_of_the_native_codec_has_the_same_bits_streamed_and_in_a_pool(load):
+    engine = load(*FOLDED, "native_layers", "native_codec", "true_streaming")
+    for text in TEXTS:
+        stream = engine.stream(text, seed=3, max_frames=25)
+        chunks = [chunk.audio.samples for chunk in stream]
+        assert len(chunks) == stream.speech.frames
+        whole = speak(engine, text, max_frames=25)
+        assert np.array_equal(np.concatenate(chunks), whole.samples)
+    with StreamPool(engine, slots=2) as pool:
+        streams = [pool.join(text, seed=3, max_frames=25) for text in TEXTS]
+        while pool.busy:
+            pool.step()
+        assert isinstance(pool._slots._decoder, NativeDecoderStream)
+    for text, stream in zip(TEXTS, streams, strict=True):
+        alone = speak(engine, text, max_frames=25)
+        assert np.array_equal(stream.speech.codes, alone.codes)
+        assert np.array_equal(stream.speech.samples, alone.samples)
+
+
+def test_native_codec_is_for_the_cpu():
+    with pytest.raises(InputError, match="this runs on CUDA"):
+        resolve(["native_codec"], GPU)
 
 
 def test_native_layers_are_for_the_cpu_and_need_what_they_read():

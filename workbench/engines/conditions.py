@@ -21,14 +21,17 @@ def gradients_off(options: EngineOptions) -> AbstractContextManager[Any]:
     return torch.inference_mode() if options.inference_mode else torch.no_grad()
 
 
-@contextmanager
-def networks(options: EngineOptions, device: torch.device) -> Iterator[None]:
+def networks(options: EngineOptions, device: torch.device) -> AbstractContextManager[Any]:
     """``gradients_off`` for the generative networks, under autocast where that switch is on."""
-    with ExitStack() as stack:
-        stack.enter_context(gradients_off(options))
-        if options.autocast_dtype is not None:
-            dtype = torch_dtype(options.autocast_dtype)
-            stack.enter_context(torch.autocast(device.type, dtype))
+    # Entered for each frame: without autocast it is nothing but ``gradients_off``.
+    if options.autocast_dtype is None:
+        return gradients_off(options)
+    return _autocast(options, device, options.autocast_dtype)
+
+
+@contextmanager
+def _autocast(options: EngineOptions, device: torch.device, dtype: str) -> Iterator[None]:
+    with gradients_off(options), torch.autocast(device.type, torch_dtype(dtype)):
         yield
 
 

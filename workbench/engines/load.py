@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.errors import InputError
 from workbench.optimizations.dtypes import DTYPES, auto_dtype, half_dtype, torch_dtype
@@ -14,13 +14,16 @@ from workbench.optimizations.registry import ordered, resolve
 from workbench.optimizations.switch import Site
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
-    from workbench.engines.csm import CsmEngine
+    from workbench.engines.csm.engine import CsmEngine
 
 # csm-nano learned on sentences of a few seconds; CSM-1B takes paragraphs.
 _NANO_CHARS_PER_PART = 90
 _CHARS_PER_PART = 400
+_NATIVE = "native_layers"
 
 
 def load(
@@ -33,8 +36,12 @@ def load(
     revision: str | None = None,
     threads: int | None = None,
     optimizations: Sequence[str] | str | None = None,
-) -> CsmEngine:
-    """Loads a synthesizer.
+    safe_modes: bool | None = None,
+    adapter: Path | str | None = None,
+    merge_adapter: bool = True,
+    **settings: Any,
+) -> Any:
+    """Loads a synthesizer: a ``CsmEngine``, or a ``GuestEngine`` from an environment of its own.
 
     ``name`` is ``csm-nano`` (shipped), ``csm-1b`` (from the hub), a folder in transformers' CSM
     layout, or a hub id. ``weights="random"`` builds the full architecture without any download:
@@ -52,14 +59,98 @@ def load(
     switches that can't work here are told in the engine's ``left_out``. Default: the preset
     ``default``. ``workbench.optimizations.all_switches()`` lists them all.
 
-    Raises InputError for an unknown name or setting, ModelError for files that are missing or
-    damaged.
-    """
+    ``safe_modes`` allows the ladder of ``workbench.engines.safe_modes`` where memory runs out,
+    which changes sound or speed; what was applied is in the engine's ``safe_modes``. None: as
+    the environment's ``WORKBENCH_SAFE_MODES`` says, by default no.
 
+    ``adapter`` is a LoRA adapter's folder (``workbench train lora`` makes one). It is added to the
+    weights, or with ``merge_adapter=False`` computed beside them, which is slower and excludes the
+    switches that look into the weights.
+
+    ``piper``, ``chatterbox`` and ``f5`` are guests: each lives in an environment of its own
+    (``workbench engines install NAME``), takes a checkpoint after a colon
+    (``piper:voices/name.onnx``) and has ``settings`` of its own, see ``docs/engines.md``.
+
+    Raises InputError for an unknown name or setting, ModelError for files that are missing or
+    damaged, an adapter of another base and a guest that isn't installed, OutOfMemory, with what
+    would fit, for weights that don't.
+    """
+    from workbench.engines.guests.load import is_guest, load_guest
+
+    if is_guest(name):
+        if weights not in ("auto", "random"):
+            raise InputError(f"weights={weights!r}", "use 'auto' or 'random'")
+        if implementation is not None or safe_modes is not None or adapter is not None:
+            raise InputError(
+                f"{name} with implementation, safe_modes or adapter",
+                "leave them out: a guest has one implementation, and adapters are CSM's",
+            )
+        return load_guest(
+            name,
+            weights=weights,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            threads=threads,
+            optimizations=optimizations,
+            **settings,
+        )
+    if settings:
+        raise InputError(
+            f"{name} has no setting {', '.join(map(repr, settings))}",
+            "only guests (piper, chatterbox, f5) have settings of their own",
+        )
+    from workbench.engines.safe_modes import load_with, wanted
+    from workbench.optimizations.site import site_of
+
+    safe = wanted(safe_modes)
+    target = device_called(device)
+
+    def attempt(device: str | None = device, dtype: str | None = dtype) -> CsmEngine:
+        return _load(
+            name,
+            weights=weights,
+            implementation=implementation,
+            target=device_called(device),
+            dtype=dtype,
+            revision=revision,
+            threads=threads,
+            optimizations=optimizations,
+            safe=safe,
+            adapter=adapter,
+            merge_adapter=merge_adapter,
+        )
+
+    if not safe:
+        return attempt()
+    half = half_dtype(site_of(target))
+    engine, applied = load_with(attempt, target.type, dtype, half)
+    engine.safe_modes = applied
+    return engine
+
+
+def _load(
+    name: str,
+    *,
+    weights: Literal["auto", "random"],
+    implementation: str | None,
+    target: torch.device,
+    dtype: str | None,
+    revision: str | None,
+    threads: int | None,
+    optimizations: Sequence[str] | str | None,
+    safe: bool,
+    adapter: Path | str | None,
+    merge_adapter: bool,
+) -> CsmEngine:
+    """One attempt of ``load``."""
+    from workbench.engines.adapters import beside_adapter
     from workbench.engines.conditions import failures_named
-    from workbench.engines.csm import GENERATORS, CsmEngine
+    from workbench.engines.csm.engine import GENERATORS, CsmEngine
+    from workbench.engines.csm.memory import check_weights, weights_named
     from workbench.models.checkpoint import find
-    from workbench.models.csm.load import load_csm, touch
+    from workbench.models.csm.adapter import check_base, find_adapter, with_adapter
+    from workbench.models.csm.load import config_of, load_csm, touch
     from workbench.models.csm.quantization import quantize
     from workbench.optimizations.site import site_of
 
@@ -73,13 +164,18 @@ def load(
         raise InputError(f"no dtype called {dtype!r}", f"use {', '.join(DTYPES)}")
     if threads is not None and threads < 1:
         raise InputError(f"{threads} threads", "use at least one")
-    target = device_called(device)
     random = weights == "random"
     checkpoint = find(name, random=random, revision=revision)
     settings = checkpoint.read_json_or_empty("config.json")
     small = settings.get("hidden_size", 2048) < 1024
     site = site_of(target, "csm", settings.get("num_codebooks", 32))
-    names, left_out = _chosen(optimizations, site)
+    names, left_out = _chosen(optimizations, site, dtype)
+    found = None if adapter is None else find_adapter(adapter)
+    if found is not None:
+        check_base(found, checkpoint)
+        if not merge_adapter:
+            asked = optimizations is not None and not isinstance(optimizations, str)
+            names, left_out = beside_adapter(names, left_out, asked=asked)
     options = resolve(
         names, site, EngineOptions(dtype="auto" if optimizations is None else "float32")
     )
@@ -87,13 +183,21 @@ def load(
     options = _with_types(options, site, small)
     if options.threads is None and small:
         options = replace(options, threads=1)
-    csm = load_csm(
-        checkpoint,
-        random=random,
-        dtype=torch_dtype(options.dtype),
-        codec_dtype=torch_dtype(options.codec_dtype),
-        device=target,
-    )
+    config = config_of(checkpoint)
+    if not small:
+        check_weights(checkpoint.name, config, options.dtype, target)
+    with weights_named(checkpoint.name, config, options.dtype, target):
+        csm = load_csm(
+            checkpoint,
+            random=random,
+            dtype=torch_dtype(options.dtype),
+            codec_dtype=torch_dtype(options.codec_dtype),
+            device=target,
+        )
+    told = "random" if random else checkpoint.revision
+    if found is not None:
+        csm = with_adapter(csm, found, merged=merge_adapter)
+        told = f"{told}+{found.revision}{'' if merge_adapter else ' unmerged'}"
     chosen = tuple(map(str, ordered(names)))
     with failures_named(checkpoint.name, chosen):
         if options.preload_weights:
@@ -101,11 +205,12 @@ def load(
         engine = CsmEngine(
             csm,
             name=checkpoint.name,
-            weights="random" if random else checkpoint.revision,
+            weights=told,
             options=options,
             optimizations=chosen,
             left_out=left_out,
             chars_per_part=_NANO_CHARS_PER_PART if small else _CHARS_PER_PART,
+            safe=safe,
         )
         if options.quantization is not None:
             quantize(engine.networks, options.quantization)
@@ -132,14 +237,16 @@ def _with_types(options: EngineOptions, site: Site, small: bool) -> EngineOption
 
 
 def _chosen(
-    optimizations: Sequence[str] | str | None, site: Site
+    optimizations: Sequence[str] | str | None, site: Site, dtype: str | None
 ) -> tuple[Sequence[str], dict[str, str]]:
     """The switches that were asked for, and those of a preset that can't work here, with why."""
-    if optimizations is None:
-        return preset(DEFAULT, site)
-    if isinstance(optimizations, str):
-        return preset(optimizations, site)
-    return tuple(optimizations), {}
+    if optimizations is not None and not isinstance(optimizations, str):
+        return tuple(optimizations), {}
+    names, left_out = preset(DEFAULT if optimizations is None else optimizations, site)
+    if dtype == "float16" and _NATIVE in names:
+        names = tuple(name for name in names if name != _NATIVE)
+        left_out[_NATIVE] = "its kernels don't read float16"
+    return names, left_out
 
 
 def _adjusted(

@@ -21,11 +21,17 @@ def worst(parts: Sequence[Ended]) -> Ended:
 
 @dataclass(frozen=True)
 class Reference:
-    """A voice to speak on from: ``audio`` and the ``text`` said in it, by speaker id ``voice``."""
+    """A voice to speak on from: ``audio`` and the ``text`` said in it, by speaker id ``voice``.
+
+    ``codes`` ``[K, T]`` are ``audio`` as the codec called ``codec`` has encoded it before, so that
+    a request need not (``CsmEngine.encoded``); None: each request encodes it.
+    """
 
     audio: Audio
     text: str
     voice: int = 0
+    codes: np.ndarray | None = None
+    codec: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class Speech(Audio):
     implementation: str
     weights: str
     stages_ms: Mapping[str, float] = field(default_factory=dict)
+    safe_modes: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:

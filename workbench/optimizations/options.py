@@ -49,4 +49,5 @@ class EngineOptions:
     preload_weights: bool = False
     warm_up: bool = False
     native_rvq: bool = False  # of a reference's encoding
+    native_codec: bool = False  # its decoder
     process: tuple[str, ...] = ()

@@ -6,7 +6,8 @@ from workbench.errors import InputError
 from workbench.optimizations.registry import choose
 from workbench.optimizations.switch import Site, Switch
 
-# What `load` uses where nothing is said: what keeps the sound and starts at once.
+# What `load` uses where nothing is said: what keeps the sound and starts at once. Where there are
+# no native kernels, or the device is a GPU, both native switches are left out, and PyTorch does it.
 DEFAULT = "default"
 
 _BASE = (
@@ -18,7 +19,15 @@ _BASE = (
 _FOLDED = ("fused_projections", "folded_depth_embedding")
 
 PRESETS: dict[str, tuple[str, ...]] = {
-    DEFAULT: (*_BASE, "true_streaming", "batched_text", "batching"),
+    DEFAULT: (
+        *_BASE,
+        *_FOLDED,
+        "native_layers",
+        "native_codec",
+        "true_streaming",
+        "batched_text",
+        "batching",
+    ),
     # The first sound soon: all that takes time once is done by `load`.
     "conversation": (
         *_BASE,
@@ -26,6 +35,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
         "cudnn_benchmark",
         "sdpa_flash",
         "native_layers",
+        "native_codec",
         "torch_compile",
         "cuda_graphs",
         "true_streaming",
@@ -42,6 +52,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
         *_FOLDED,
         "cudnn_benchmark",
         "native_layers",
+        "native_codec",
         "torch_compile",
         "batched_text",
         "batching",

@@ -54,6 +54,7 @@ NAMES = (
     "int8_dynamic",
     "native_int8",
     "native_layers",
+    "native_codec",
     "fewer_codebooks",
 )
 _OFF = ("0", "false", "off", "no")

@@ -3,7 +3,8 @@
 What: the backbone's step is one call of our own kernels, and the depth decoder's whole loop
 (layers, heads and sampling of all codebooks) another; norms, rotations, attention and gates run
 between the products without leaving C++. float32 weights that bfloat16 holds exactly are read as
-bfloat16, half the bytes, with the same products. The prompt is still PyTorch's.
+bfloat16, half the bytes, with the same products. A third call reads the prompt of float32 networks,
+if it isn't long.
 Why: on a CPU a small model's frame is mostly the cost of starting operations, and compiling takes
 seconds. This starts at once.
 When not: for large batches, where PyTorch's products use each weight many times; while weights are

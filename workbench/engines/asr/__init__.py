@@ -1,0 +1,1 @@
+"""Recognizers: audio in, text out, whole or as it grows."""

@@ -1,0 +1,1 @@
+"""CSM: text in, speech out, whole or streamed; one stream or many."""

@@ -1,0 +1,1 @@
+"""Is someone speaking, and are they done?"""
