@@ -2,7 +2,7 @@
 
 import pytest
 
-from workbench.engines.streams import StreamPool
+from workbench.engines.csm.streams import StreamPool
 from workbench.errors import InputError
 from workbench.measure.load import Load, StreamTimes, run_load
 

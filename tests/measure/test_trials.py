@@ -69,6 +69,26 @@ def test_each_arm_has_a_process_and_pairs_share_a_seed(plain):
         assert result.about["implementation"] == "spin"
 
 
+def test_a_trial_of_several_passes_is_their_mean_and_arms_take_turns_in_each():
+    found = study(arm("double", 2.0), trials=6, passes=3, seed=7, starts=2)
+    assert len(found.orders) == 18
+    assert all(sorted(order) == sorted(found.results) for order in found.orders)
+    for result in found.results.values():
+        assert result.rounds == tuple(range(6))
+        # Seeds go on from pass to pass: 7, 8, 9 in the first round.
+        assert result.of("seed") == tuple(float(8 + 3 * n) for n in range(6))
+        assert len(set(result.of("pid"))) == 2
+    assert found.judgement("double").ratio.value == pytest.approx(0.5, rel=0.01)
+
+
+def test_an_arm_that_fails_within_a_trial_keeps_whole_trials_only():
+    failing = arm("failing", how="raise", at=4)  # the second pass of the second round
+    found = study(failing, trials=4, passes=3, starts=2)
+    assert found.result("failing").error.type == "MemoryError"
+    assert found.result("failing").rounds == (0,)
+    assert found.baseline.rounds == (0, 1, 2, 3)
+
+
 def test_verdicts_come_from_the_samples(plain):
     judgement = plain.judgement("double")
     assert judgement.verdict is Verdict.SLOWER

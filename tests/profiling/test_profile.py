@@ -8,6 +8,7 @@ from tests.profiling import traces
 from workbench.cli import main
 from workbench.errors import InputError
 from workbench.hardware.ceilings import Ceiling, Ceilings
+from workbench.native import native_status
 from workbench.profiling.events import parse, read_events
 from workbench.profiling.findings import suggestions
 from workbench.profiling.host import host_profile
@@ -28,10 +29,26 @@ CEILINGS = Ceilings(
 )
 
 
+PLAIN = ("inference_mode", "frame_step", "buffer_pool", "sync_free_sampling", "true_streaming")
+NATIVE = (*PLAIN, "fused_projections", "folded_depth_embedding", "native_layers")
+
+
 @pytest.fixture(scope="module")
 def found(tiny_engine, tmp_path_factory):
+    """The frame step of PyTorch's operators."""
     out = tmp_path_factory.mktemp("profile")
-    return profile(tiny_engine, "hello", out=out, frames=3, runs=1, ceilings=CEILINGS)
+    engine = tiny_engine.with_optimizations(PLAIN)
+    return profile(engine, "hello", out=out, frames=3, runs=1, ceilings=CEILINGS)
+
+
+@pytest.fixture(scope="module")
+def native(tiny_engine, tmp_path_factory):
+    """The frame step of two native calls."""
+    if not native_status().built:
+        pytest.skip("the native kernels aren't built")
+    out = tmp_path_factory.mktemp("native")
+    engine = tiny_engine.with_optimizations(NATIVE)
+    return profile(engine, "hello", out=out, frames=3, runs=1, ceilings=CEILINGS)
 
 
 def test_every_stage_is_there_with_time_and_operators(found):
@@ -60,6 +77,57 @@ def test_products_of_a_frame_are_counted(found, tiny_engine):
     )
     assert linear >= found.frames * depth * passes * 4  # at least, with fused projections
     assert found.launches_per_frame > layers + depth * passes
+
+
+def test_native_calls_are_operators_with_their_work(native, tiny_engine):
+    """A frame is one write, and a read for each but the last; their work is the networks'."""
+    calls = {"frame_write": [], "frame_read": []}
+    for one in native.trace.operators:
+        name = one.event.name.removeprefix("workbench::")
+        if name in calls:
+            assert one.outermost
+            assert one.stage == {"frame_write": "depth", "frame_read": "backbone"}[name]
+            calls[name].append(one.work)
+    assert [len(works) for works in calls.values()] == [3, 2]
+    config = tiny_engine.config
+    depth, backbone, passes = config.depth_decoder_config, config, config.num_codebooks - 1
+    heads = passes * depth.hidden_size * config.codec_config.codebook_size
+    heads += backbone.hidden_size * (config.codec_config.codebook_size + depth.hidden_size)
+    wanted = 2 * ((passes + 1) * weights_of(depth) + heads)
+    assert {work.flops for work in calls["frame_write"]} == {wanted}
+    assert {work.flops for work in calls["frame_read"]} == {2 * weights_of(backbone)}
+    assert {work.bytes for work in calls["frame_read"]} <= {
+        size * weights_of(backbone) for size in (2, 4)
+    }
+
+
+def test_the_native_codec_is_an_operator_of_a_frame_each(tiny_engine, tmp_path):
+    """Its work is the roofline's, which counts the attention's as well."""
+    if not native_status().built:
+        pytest.skip("the native kernels aren't built")
+    engine = tiny_engine.with_optimizations((*NATIVE, "native_codec"))
+    found = profile(engine, "hello", out=tmp_path, frames=3, runs=1, ceilings=CEILINGS)
+    calls = [o for o in found.trace.operators if o.event.name == "workbench::codec_step"]
+    assert [one.stage for one in calls] == ["codec"] * found.frames
+    limit = found.limit.flops_by_part["Mimi decoder"]
+    assert all(0.9 * limit < one.work.flops <= limit for one in calls)
+
+
+def weights_of(network):
+    """Of the projections of all layers of a Llama-like stack."""
+    heads = 2 * (network.num_attention_heads + network.num_key_value_heads) * network.head_dim
+    return network.num_hidden_layers * network.hidden_size * (heads + 3 * network.intermediate_size)
+
+
+def test_native_calls_are_no_idle_time(native):
+    rows = {row.stage: row for row in native.by_stage()}
+    calls = [o for o in native.trace.operators if o.event.name == "workbench::frame_write"]
+    took_ms = sum(one.event.duration_us for one in calls) / 1000
+    assert rows["depth"].busy_ms >= took_ms > 0
+    assert any(
+        row.operator == "workbench::frame_write" and row.gflops for row in native.by_operator()
+    )
+    assert native.suggestions == () or native.suggestions[0][0] != "native_layers"
 
 
 def test_words_name_the_largest_stage_and_the_cost(found):
@@ -122,6 +190,16 @@ def test_what_is_on_or_impossible_is_not_suggested(tiny_engine):
     assert "fused_projections" not in names
     assert "cuda_graphs" not in names
     assert "frame_step" not in names
+
+
+def test_a_codec_that_takes_most_asks_for_the_native_one(tiny_engine):
+    if not native_status().built:
+        pytest.skip("the native kernels aren't built")
+    rows = by_stage(Trace(parse(traces.on_cpu())), 2, {"depth": 1.0, "codec": 3.0})
+    frame = FrameCounts(90, 0, 0, 0, 0, 1, 0)
+    engine = tiny_engine.with_optimizations(PLAIN)
+    assert "native_codec" in dict(suggestions(engine, rows, frame, 0.1, 0.1, on_gpu=False))
+    assert "native_codec" not in dict(suggestions(engine, rows, frame, 0.1, 0.1, on_gpu=True))
 
 
 def test_rates_need_a_time():

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from workbench.engines.csm.streams import StreamPool
 from workbench.engines.speech import Speech
-from workbench.engines.streams import StreamPool
 from workbench.errors import InputError
 from workbench.measure import findings
 from workbench.measure.load import Load, run_load

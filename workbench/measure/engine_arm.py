@@ -112,8 +112,7 @@ def about(engine: Any) -> dict[str, Any]:
 
     ``weights_bytes`` is what the engine's networks take, in their types after quantization.
     """
-    import torch
-
+    torch = sys.modules.get("torch")  # an engine without it shall not have its memory
     device = str(getattr(engine, "device", ""))
     options = getattr(engine, "options", None)
     found = {
@@ -125,8 +124,8 @@ def about(engine: Any) -> dict[str, Any]:
         "weights": engine.weights,
         "device": device,
         "dtype": str(getattr(engine, "dtype", "")).removeprefix("torch."),
-        "torch": torch.__version__,
-        "threads": getattr(engine, "threads", torch.get_num_threads()),
+        "torch": str(torch.__version__) if torch else None,
+        "threads": getattr(engine, "threads", torch.get_num_threads() if torch else None),
     }
     model = getattr(getattr(engine, "csm", None), "model", None)
     return found if model is None else {**found, "weights_bytes": state_bytes(model.state_dict())}

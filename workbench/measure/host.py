@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
 from workbench.errors import InputError
@@ -36,6 +37,8 @@ class Host:
         self._starts: list[Start] = []
         self._about: dict[str, Any] = {}
         self._trials: list[tuple[int, int, dict[str, float]]] = []  # round, start, figures
+        self._passes: list[dict[str, float]] = []  # of the trial that runs
+        self._begun_s = 0.0
 
     @property
     def active(self) -> bool:
@@ -63,11 +66,12 @@ class Host:
             rested=self.rested,
         )
 
-    def open(self) -> None:
-        """Starts the worker, loads and warms up."""
-        limit_s = self._plan.start_s
+    def begin(self) -> None:
+        """Starts the worker, which loads by itself; ``open`` waits for it."""
+        if self.worker is not None or not self.active:
+            return
+        self._begun_s = time.perf_counter()
         try:
-            begin = time.perf_counter()
             self.worker = Worker(
                 self.arm.target,
                 python=self.arm.python,
@@ -75,8 +79,18 @@ class Host:
                 name=self.arm.name,
                 **self.arm.kwargs,
             )
+        except Exception as problem:
+            self._fail(problem)
+
+    def open(self) -> None:
+        """Starts the worker unless it has begun, loads and warms up."""
+        limit_s = self._plan.start_s
+        self.begin()
+        if self.worker is None:
+            return
+        try:
             self.worker.ready(limit_s)
-            load_s = time.perf_counter() - begin
+            load_s = time.perf_counter() - self._begun_s
             warm_up_s = float(self.worker.call("warm_up", timeout_s=limit_s))
             about = dict(self.worker.call("about", timeout_s=limit_s))
             json.dumps(about, allow_nan=False)  # what the record couldn't keep fails here
@@ -86,19 +100,25 @@ class Host:
         except Exception as problem:
             self._fail(problem)
 
-    def trial(self, number: int, seed: int) -> None:
-        """Runs the trial of round ``number``."""
+    def trial(self, number: int, turn: int) -> None:
+        """Pass ``turn`` of the trial of round ``number``; the last one completes the sample."""
         if self.worker is None:
             return
+        index = number * self._plan.passes + turn
         try:
-            figures = self.worker.call("trial", number, seed, timeout_s=self._plan.trial_s)
+            seed = self._plan.seed + index
+            figures = self.worker.call("trial", index, seed, timeout_s=self._plan.trial_s)
             self._check(figures)
         except Exception as problem:
             self._fail(problem)
             return
-        # One append, so that Ctrl-C leaves whole trials only.
-        whole = {name: float(value) for name, value in figures.items()}
-        self._trials.append((number, len(self._starts) - 1, whole))
+        if turn == 0:
+            self._passes = []
+        self._passes.append({name: float(value) for name, value in figures.items()})
+        if turn + 1 == self._plan.passes:
+            # One append, so that Ctrl-C leaves whole trials only.
+            whole = {name: fmean(one[name] for one in self._passes) for name in figures}
+            self._trials.append((number, len(self._starts) - 1, whole))
 
     def last(self) -> Any:
         """What the last trial made, such as a speech; None where the arm has failed."""
@@ -144,7 +164,10 @@ class Host:
             raise InputError(
                 f"a trial of {name!r} gave no {self._metric!r}", f"it gave: {', '.join(figures)}"
             )
-        if self._trials and set(figures) != set(self._trials[0][2]):
+        before = (
+            self._trials[0][2] if self._trials else self._passes[0] if self._passes else figures
+        )
+        if set(figures) != set(before):
             raise InputError(f"trials of {name!r} gave different figures", "give the same in each")
         wrong = [key for key, value in figures.items() if not math.isfinite(value)]
         if wrong or figures[self._metric] <= 0:

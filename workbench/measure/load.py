@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from workbench.engines.pooled import PooledStream
-from workbench.engines.streams import StreamPool
+from workbench.engines.csm.pooled import PooledStream
+from workbench.engines.csm.streams import StreamPool
 from workbench.errors import InputError
 from workbench.measure.playback import needed_prebuffer_ms, simulate_player
 

@@ -29,9 +29,11 @@ class Plan:
     ``starts`` is how many processes each arm goes through, one after another, the rounds being
     divided among them (None: one for every 10 rounds, at least 4). Two processes of one arm differ
     by about one per cent for as long as they live, which no number of trials in them shows; so
-    more starts narrow the interval where more trials don't. ``layout`` is ``interleaved`` (all
-    workers up, arms in turn in every round), ``blocked`` (one worker up at a time, which runs all
-    rounds of its start) or ``auto``: interleaved where the memory allows it.
+    more starts narrow the interval where more trials don't. ``passes`` is how many pieces of work
+    make one trial of an arm: in each pass of a round every arm does one, so that a machine which
+    drifts within a second does so for all of them; a sample is their mean. ``layout`` is
+    ``interleaved`` (all workers up, arms in turn in every round), ``blocked`` (one worker up at a
+    time, which runs all rounds of its start) or ``auto``: interleaved where the memory allows it.
 
     Raises InputError for values that make no study.
     """
@@ -45,6 +47,7 @@ class Plan:
     trial_s: float = 300.0
     start_s: float = 900.0
     starts: int | None = None
+    passes: int = 1
     layout: Layout = "auto"
 
     def __post_init__(self) -> None:
@@ -55,6 +58,7 @@ class Plan:
                 f"{self.starts} starts",
                 "one process says nothing about how processes of an arm differ: use 2 or more",
             ),
+            (self.passes < 1, f"{self.passes} passes", "a trial is at least 1 piece of work"),
             (
                 not 0 <= self.threshold < 1,
                 f"a threshold of {self.threshold}",

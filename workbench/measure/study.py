@@ -27,7 +27,8 @@ _BUSY_PERCENT = 5  # of a GPU before the study: someone else's work
 class Start:
     """One start of an arm's worker: loading and warming up, in seconds, and what memory it held.
 
-    Sample i of an arm comes from the worker of ``starts[start_of[i]]``.
+    Sample i of an arm comes from the worker of ``starts[start_of[i]]``. Only in the first start
+    does a worker load with nothing else running.
     """
 
     load_s: float
@@ -82,8 +83,9 @@ class ArmResult:
 class Study:
     """Arms against a baseline. ``results`` are in the order: baseline, control, the others.
 
-    ``orders`` has one entry a round (blocked: a start): the arms in the order they ran. ``layout``
-    is ``interleaved`` or ``blocked``, ``layout_reason`` why. ``stopped`` says what ended the study.
+    ``orders`` has one entry a pass of a round (blocked: a start): the arms in the order they ran.
+    ``layout`` is ``interleaved`` or ``blocked``, ``layout_reason`` why. ``stopped`` says what ended
+    the study.
     """
 
     name: str

@@ -24,7 +24,7 @@ class TransferArm(EngineArm):
     def __init__(self, *args: Any, **settings: Any) -> None:
         import torch
 
-        from workbench.engines.transfer import StagedTransfer, Transfer
+        from workbench.engines.csm.transfer import StagedTransfer, Transfer
 
         super().__init__(*args, **settings)
         if not self.cuda:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.errors import InputError, OutputError
+from workbench.hardware.cpu import usable_cores
 from workbench.measure import memory
 from workbench.measure.arm import Arm
 from workbench.measure.host import Host
@@ -100,6 +101,7 @@ class _Run:
         self._watch = Watch(lambda: [h.worker.pid for h in self.hosts if h.worker is not None])
         self._started_utc, self._started = utc_now(), time.monotonic()
         self._trials_started = 0.0
+        self._need = Memory(0)  # of the largest arm, as its first start showed
 
     def study(self) -> Study:
         """Runs all and returns the result."""
@@ -151,8 +153,9 @@ class _Run:
         self._trials_started = self._trials_started or time.monotonic()
         for number in rounds:
             with self._watch.over(number, number):
-                for host in self._shuffled():
-                    self._trial(host, number)
+                for turn in range(self.plan.passes):
+                    for host in self._shuffled():
+                        self._trial(host, number, turn)
             self._progress(f"round {number + 1} of at most {self.plan.trials}")
             if not self._go_on():
                 return False
@@ -166,39 +169,54 @@ class _Run:
             host.open()
             with self._watch.over(rounds[0], rounds[-1]):
                 for number in rounds:
-                    self._trial(host, number)
+                    for turn in range(self.plan.passes):
+                        self._trial(host, number, turn)
             host.close()
         self._progress(f"round {rounds[-1] + 1} of at most {self.plan.trials}")
         return self._go_on()
 
     def _open(self) -> bool:
-        """Starts a worker for each arm, one after another, in random order; False where it can't.
+        """Starts a worker for each arm in random order; False where it can't.
 
-        The order is random because the machine isn't the same for the first as for the last.
+        The order is random because the machine isn't the same for the first as for the last. The
+        first time they load one after another, which shows what each needs; later as many side by
+        side as there are cores.
         """
         hosts = [host for host in self.hosts if host.active]
         self._random.shuffle(hosts)
-        need = Memory(0)
         room = memory.free()
-        for waiting, host in zip(reversed(range(len(hosts))), hosts, strict=True):
+        first = not self._trials_started
+        if not first and self._turns(room.less(self._need), len(hosts) - 1):
+            return False
+        ahead = 1 if first else int(usable_cores() or 1)
+        for at, host in enumerate(hosts):
             self._progress(f"starting {host.arm.name}")
+            for one in hosts[at : at + ahead]:
+                one.begin()
             host.open()
             if self.hosts[0].error is not None:
                 self.stopped = "the baseline failed"
                 return False
-            left = memory.free()
-            taken = Memory(host.resident_bytes, room.less(left).gpus)
-            need, room = need.most(taken), left
-            why = memory.too_little(room, need, waiting) if waiting else ""
-            if why and self.plan.layout == "auto":
-                self.layout, self.layout_reason = "blocked", why
-                self._progress(f"arms take turns: {why}")
-                for one in hosts:
-                    one.forget_start()
-                return False
+            if first:
+                left = memory.free()
+                taken = Memory(host.resident_bytes, room.less(left).gpus)
+                self._need, room = self._need.most(taken), left
+                if self._turns(room, len(hosts) - 1 - at):
+                    for one in hosts:
+                        one.forget_start()
+                    return False
         if self.plan.layout == "interleaved":
             self.layout_reason = "asked for"
         return self._go_on()
+
+    def _turns(self, room: Memory, waiting: int) -> bool:
+        """Whether arms must take turns, as ``waiting`` more workers don't fit into ``room``."""
+        why = memory.too_little(room, self._need, waiting) if waiting else ""
+        if not why or self.plan.layout != "auto":
+            return False
+        self.layout, self.layout_reason = "blocked", why
+        self._progress(f"arms take turns: {why}")
+        return True
 
     def _write(self) -> None:
         """A checkpoint; a full disk is told, and the study goes on: it has all samples."""
@@ -220,9 +238,9 @@ class _Run:
         self.orders.append(tuple(host.arm.name for host in hosts))
         return hosts
 
-    def _trial(self, host: Host, number: int) -> None:
-        host.trial(number, self.plan.seed + number)
-        if number in self.kept and host.error is None:
+    def _trial(self, host: Host, number: int, turn: int) -> None:
+        host.trial(number, turn)
+        if number in self.kept and turn == 0 and host.error is None:
             made = host.last()
             if made is not None:
                 self.keep(host.arm.name, number, made)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import InputError
+from workbench.native.watched import RANGE as NATIVE_RANGE
 
 Kind = Literal["operator", "range", "call", "kernel", "copy", "memory"]
 
@@ -32,17 +34,19 @@ _KINDS: Mapping[str, Kind] = {
 }
 MEMORY = "[memory]"
 _PROFILERS_OWN = "profiler::"  # operators that open and close ranges
+_NATIVE = re.compile(re.escape(NATIVE_RANGE) + r"(\w+) flops=(\d+) bytes=(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event. Times are µs on the trace's clock; ``end_us`` of an instant is its start.
 
-    ``operator``: one of PyTorch's, with the ``shapes``, ``types`` and ``values`` of its inputs;
-    ``range``: a ``record_function`` block; ``call``: of the CUDA driver or runtime; ``kernel`` and
-    ``copy``: work on the GPU, whose ``correlation`` is that of the call which asked for it;
-    ``memory``: an allocation (``bytes`` > 0) or its end, after which ``allocated_bytes`` are held
-    on ``device``. ``thread`` is the host's thread, or the GPU's stream.
+    ``operator``: one of PyTorch's, with the ``shapes``, ``types`` and ``values`` of its inputs, or
+    a native call with its ``work`` (operations, bytes); ``range``: a ``record_function`` block;
+    ``call``: of the CUDA driver or runtime; ``kernel`` and ``copy``: work on the GPU, whose
+    ``correlation`` is that of the call which asked for it; ``memory``: an allocation (``bytes`` >
+    0) or its end, after which ``allocated_bytes`` are held on ``device``. ``thread`` is the host's
+    thread, or the GPU's stream.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Event:
     bytes: int = 0
     allocated_bytes: int = 0
     device: Literal["cpu", "gpu"] = field(default="cpu")
+    work: tuple[int, int] | None = None
 
     @property
     def duration_us(self) -> float:
@@ -97,11 +102,12 @@ def _event(entry: Mapping[str, Any]) -> Event | None:
         return None
     if entry["name"].startswith(_PROFILERS_OWN):
         return None
+    native = _NATIVE.fullmatch(entry["name"]) if kind == "range" else None
     known: Mapping[str, Any] = entry.get("args", {})
     start_us = float(entry["ts"])
     return Event(
-        name=entry["name"],
-        kind=kind,
+        name=f"workbench::{native[1]}" if native else entry["name"],
+        kind="operator" if native else kind,
         start_us=start_us,
         end_us=start_us + float(entry.get("dur", 0)),
         thread=f"{entry.get('pid')}/{entry.get('tid')}",
@@ -113,4 +119,5 @@ def _event(entry: Mapping[str, Any]) -> Event | None:
         allocated_bytes=int(known.get("Total Allocated", 0)),
         # Kineto's device types: 0 is the CPU, 1 CUDA.
         device="gpu" if known.get("Device Type", 0) == 1 or kind in ("kernel", "copy") else "cpu",
+        work=(int(native[2]), int(native[3])) if native else None,
     )

@@ -100,6 +100,8 @@ def _asked(
         launches = f"{frame.kernel_launches:,.0f} launches a frame"
         if on_gpu:
             yield "cuda_graphs", f"the GPU waits for {launches}"
+        else:
+            yield "native_layers", f"{calls}, which two native calls replace"
         yield "torch_compile", f"{launches if on_gpu else calls}, most of them small"
         yield "fused_projections", f"{calls}: fewer and larger products"
         yield "folded_depth_embedding", f"{calls}: a product less for each codebook"
@@ -108,6 +110,8 @@ def _asked(
     if limit_share is not None and limit_share > _NEAR_LIMIT:
         yield "int8", f"{percent(limit_share)} of the roofline: only fewer bytes help much"
     most = largest(stages)
+    if most.stage == "codec" and not on_gpu:
+        yield "native_codec", "the codec takes most: all its layers in one native call"
     if most.stage == "depth":
         share = (most.time_ms or 0.0) / sum(row.time_ms or 0.0 for row in stages)
         if share > _DOMINANT:

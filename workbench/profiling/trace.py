@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from workbench.engines.stages import STAGE_RANGE
+from workbench.engines.csm.stages import STAGE_RANGE
 from workbench.errors import InputError
 from workbench.profiling.events import Event
 from workbench.profiling.work import Work, work_of

@@ -28,6 +28,8 @@ class Work(NamedTuple):
 
 def work_of(event: Event) -> Work | None:
     """The work of an operator; None where its kind or its shapes aren't known here."""
+    if event.work is not None:
+        return Work(*event.work)
     rule = _RULES.get(event.name)
     if rule is None:
         return None
@@ -103,6 +105,7 @@ _RULES: dict[str, Callable[[Event], tuple[int, int]]] = {
     "aten::baddbmm": _product(1, 2),
     "aten::addmv": _product(1, 2),
     "aten::linear": _linear,
+    "workbench::int8_linear": _linear,
     "aten::scaled_dot_product_attention": _attention,
     "aten::convolution": _convolution,
 }

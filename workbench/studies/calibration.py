@@ -30,13 +30,13 @@ from workbench.measure.study_record import write_study
 from workbench.measure.trials import run_study
 from workbench.measure.verdict import Verdict, start_estimate, student_interval
 from workbench.measure.workloads import arm_for
+from workbench.studies.ablation import defaults
 
 FILE = "calibration.json"
 SCHEMA_VERSION = 1
 SLOWED = "slowed"
-TEXTS = ("good morning", "see you on friday")
-MAX_FRAMES = 10  # keeps a trial of csm-nano near a tenth of a second
-
+TEXTS = ("good morning, your table is ready at noon", "the train to paris leaves on friday at ten")
+MAX_FRAMES = 10  # turns of a tenth of a second: arms share what drifts more slowly than that
 NOISES = (0.02, 0.03, 0.05)  # of a trial, standard deviation of the logarithm
 PROCESS_SPREADS = (0.0, 0.005, 0.007, 0.01, 0.02)  # between processes of one arm
 
@@ -169,7 +169,10 @@ def calibrate(
             f"{simulated} simulated and {real} real studies of a slow-down of {slow_down}",
             "use numbers of 0 or more and a share such as 0.03",
         )
-    folder, plan = Path(folder), plan or Plan()
+    folder, plan = (
+        Path(folder),
+        plan or Plan(starts=defaults.CALIBRATION_STARTS, passes=defaults.CALIBRATION_PASSES),
+    )
     settings = {
         "plan": asdict(plan),
         "slow_down": slow_down,
@@ -290,7 +293,7 @@ def _run(number: int, settings: Mapping[str, Any], plan: Plan, progress: Progres
         arm("baseline"),
         [slowed],
         metric=METRIC,
-        plan=replace(plan, seed=plan.seed + plan.trials * number),
+        plan=replace(plan, seed=plan.seed + plan.trials * plan.passes * number),
         progress=progress,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.errors import InputError
 from workbench.hardware.fingerprint import label
-from workbench.measure.statistics import Interval, bootstrap_interval
+from workbench.measure.statistics import Interval, Ratio, bootstrap_interval
 from workbench.measure.study import ArmResult, Study
 from workbench.measure.verdict import Judgement
 
@@ -61,9 +61,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Fact:
-    """A figure that is counted instead of timed: exact, so that it has no interval.
+    """A figure that is counted, exact and so without an interval; or one with its own.
 
-    ``before`` is the same without the optimization.
+    ``before`` is the same without the optimization. ``interval`` is of ``value``, ``ratio`` of
+    ``before`` / ``value``, where these were drawn from a sample.
     """
 
     value: float
@@ -71,6 +72,8 @@ class Fact:
     what: str
     engine: str
     machine: str
+    interval: Interval | None = None
+    ratio: Ratio | None = None
 
     @property
     def on(self) -> Mapping[str, str]:

@@ -9,8 +9,8 @@ from typing import Any
 from workbench.hardware.fingerprint import fingerprint, label
 from workbench.optimizations import Site, closure
 from workbench.optimizations.registry import choose
+from workbench.studies.ablation.settings import AblationSettings
 from workbench.studies.claims.evidence import Fact, Missing
-from workbench.studies.settings import AblationSettings
 
 _POWER, _OTHER = 1024, 1200  # FFT sizes; the second is none of a power of two
 _FRAMES = 8  # of speech, over which allocations are counted

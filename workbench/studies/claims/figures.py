@@ -128,7 +128,8 @@ def rise(evidence: Pair | Fact, metric: str | None = None) -> Figure:
 def level(evidence: Pair | Fact, metric: str | None = None) -> Figure:
     """The figure with the optimization on, by itself."""
     if isinstance(evidence, Fact):
-        return Figure(Interval(evidence.value, evidence.value, evidence.value, 1), Verdict.SAME)
+        exact = Interval(evidence.value, evidence.value, evidence.value, 1)
+        return Figure(evidence.interval or exact, Verdict.SAME)
     judgement = evidence.judgement(metric)
     if len(evidence.result.rounds) < 2:
         return Figure(None, judgement.verdict, judgement.reason or "too few trials")
@@ -191,6 +192,8 @@ FIGURES: Mapping[str, Callable[[Pair | Fact, str | None], Figure]] = {
 def _judged(evidence: Pair | Fact, metric: str | None) -> Judgement:
     if isinstance(evidence, Pair):
         return evidence.judgement(metric)
+    if evidence.ratio is not None:
+        return Judgement(decide(evidence.ratio, _EXACT), evidence.ratio)
     if not evidence.before or not evidence.value:
         return Judgement(Verdict.AMBIGUOUS, None, "there is no ratio to a figure of zero")
     value = evidence.before / evidence.value

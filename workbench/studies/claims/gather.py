@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workbench.studies.ablation import Ablation
+from workbench.studies.ablation.run import Ablation
 from workbench.studies.claims.evidence import Evidence, Missing, Pair
 from workbench.studies.claims.ledger import Claim
 from workbench.studies.claims.ways import NEEDS, Way, way_of
@@ -32,11 +32,10 @@ class Gathered:
         way = way_of(claim)
         if way.gap:
             return Missing(way.gap)
-        lacking = NEEDS[way.needs]
+        reason = NEEDS[way.needs]
         found = self._found(way)
-        if not lacking:
+        if not reason:
             return found
-        reason = f"it takes {lacking}, which the workbench doesn't have yet"
         return Missing(reason, None if isinstance(found, Missing) else found)
 
     def _found(self, way: Way) -> Evidence:

@@ -17,9 +17,9 @@ from workbench.measure.study_record import read_study
 from workbench.measure.trials import run_study
 from workbench.optimizations import Site, closure
 from workbench.optimizations.registry import choose
+from workbench.studies.ablation.settings import AblationSettings
 from workbench.studies.claims.evidence import Evidence, Missing, Pair
 from workbench.studies.claims.sets import plan_of, read_or_run
-from workbench.studies.settings import AblationSettings
 
 Progress = Callable[[str], None]
 
@@ -125,7 +125,7 @@ class Lengths(EngineArm):
     warm_ups = 1
 
     def __init__(self, engine: str, texts: Sequence[str], *, on: bool, **settings: Any) -> None:
-        from workbench.engines import batches
+        from workbench.engines.csm import batches
 
         super().__init__(engine, texts, **settings)
         # The engine's own buckets would undo what is compared here.

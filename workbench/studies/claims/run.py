@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 from workbench.errors import InputError
 from workbench.measure.study_record import STUDY_FILE
 from workbench.optimizations import NAMES, Site
-from workbench.studies import defaults
-from workbench.studies.ablation import read_ablation, run_ablation
-from workbench.studies.claims import facts
+from workbench.studies.ablation import defaults
+from workbench.studies.ablation.result import FILE as ABLATION_FILE
+from workbench.studies.ablation.run import read_ablation, run_ablation
+from workbench.studies.ablation.settings import AblationSettings, settings_from
+from workbench.studies.claims import facts, hearing
 from workbench.studies.claims.answers import Answer, answer
 from workbench.studies.claims.evidence import Evidence, Missing
 from workbench.studies.claims.gather import Gathered, from_ablation, set_name
@@ -25,8 +27,6 @@ from workbench.studies.claims.probes import GPU_PROBES, LENGTHS, measure_probe, 
 from workbench.studies.claims.sets import SETS, measure_sets, read_sets
 from workbench.studies.claims.ways import way_of
 from workbench.studies.claims.written import Answers, write_answers
-from workbench.studies.result import FILE as ABLATION_FILE
-from workbench.studies.settings import AblationSettings, settings_from
 
 Progress = Callable[[str], None]
 Value = TypeVar("Value", str, tuple[str, ...])
@@ -149,7 +149,12 @@ def _probe(
 ) -> Evidence:
     if name in GPU_PROBES or name == LENGTHS:
         return measure_probe(name, settings, site, folder / PROBES / name, progress)
+    if name in hearing.RECOGNIZERS:
+        return hearing.measure_recognizer(name, settings, site, folder / PROBES / name, progress)
     counted: dict[str, Callable[[], Evidence]] = {
+        "vad_frame": hearing.vad_frame,
+        "turn_cost": hearing.turn_cost,
+        "turn_gain": hearing.turn_gain,
         "stft_half": lambda: facts.stft_half(site),
         "allocations": lambda: facts.allocations(settings, site),
     }

@@ -15,10 +15,10 @@ from workbench.measure.trials import run_study
 from workbench.measure.workloads import arm_for
 from workbench.optimizations import DEFAULT, NAMES, Site, closure, preset
 from workbench.optimizations.registry import choose, ordered
+from workbench.studies.ablation.designs import PLAIN
+from workbench.studies.ablation.settings import AblationSettings
 from workbench.studies.claims.evidence import Evidence, Missing, Pair
 from workbench.studies.claims.gather import set_name
-from workbench.studies.designs import PLAIN
-from workbench.studies.settings import AblationSettings
 
 METRIC = "frame_ms"
 SETS = "sets"  # the beginning of the name of a folder with their study

@@ -10,18 +10,13 @@ from dataclasses import dataclass
 
 from workbench.studies.claims.ledger import Claim
 
-# What a claim may need, and whether the workbench has it: empty, or what is missing.
+# What a claim may need that a run of the ledger hasn't, as a reason; empty where it has.
 NEEDS: Mapping[str, str] = {
     "tts": "",  # any speech synthesizer: the engine of the run
-    "whisper": "a speech recognizer (faster-whisper)",
-    "llm": "a chat model",
-    "turn": "semantic turn detection",
-    "vad": "voice activity detection",
-    "pipeline": "the VAD → ASR → LLM → TTS pipeline",
-    "lora": "LoRA fine-tuning",
-    "rvq": "the native RVQ kernel",
-    "f5": "the F5-TTS engine",
-    "fish": "the Fish-Speech engine and its multi-speaker scripts",
+    "lora": "an adapter's cost is measured in notebook 61, outside of the ledger",
+    "rvq": "the quantizer is measured by `workbench bench rvq`, outside of the ledger",
+    "f5": "F5-TTS is measured in notebook 81, outside of the ledger",
+    "fish": "it takes the Fish-Speech engine, which the workbench doesn't have yet",
 }
 
 
@@ -31,7 +26,7 @@ class Way:
 
     ``switches`` are turned on together, over what they require; ``all`` and ``all_but_compile``
     stand for the recommended preset. ``probe`` is a small measurement instead (``probes.py``,
-    ``facts.py``). ``needs`` is what must be there (a key of ``NEEDS``); where it isn't, what the
+    ``facts.py``). ``needs`` is what must be in the run (a key of ``NEEDS``); if not, what the
     switches do to the engine at hand is told beside the reason. ``metric`` is the figure of the
     samples (None: the one that the switch's effect shows in). ``sound`` says that the claim also
     promises the sound. ``texts`` is how many there must be, for a batch of them. ``gap`` is why
@@ -45,6 +40,9 @@ class Way:
     sound: bool = False
     texts: int = 1
     gap: str = ""
+
+
+_CONVERSE = "a conversation is measured by `workbench converse --compare`, outside of the ledger"
 
 
 def _on(*switches: str, **more: object) -> Way:
@@ -64,24 +62,30 @@ WAYS: Mapping[str, Way] = {
     "fern.kv_cache": _on("static_kv_cache"),
     "fern.int8.models": _on("int8"),
     "fern.int8.memory": _on("int8"),
-    "fern.whisper.fp16": Way(needs="whisper"),
-    "fern.whisper.int8": Way(needs="whisper"),
-    "fern.whisper.int8.accuracy": Way(needs="whisper"),
-    "fern.whisper.base": Way(needs="whisper"),
-    "fern.whisper.tiny": Way(needs="whisper"),
+    "fern.whisper.fp16": Way(probe="whisper_float16"),
+    "fern.whisper.int8": Way(probe="whisper_int8"),
+    "fern.whisper.int8.accuracy": Way(probe="whisper_words", metric="wer"),
+    "fern.whisper.base": Way(probe="whisper_base"),
+    "fern.whisper.tiny": Way(probe="whisper_tiny"),
     "fern.batch.tts": _on("batching", texts=3),
     "fern.rvq": Way(needs="rvq"),
     "fern.rvq.tts": Way(needs="rvq"),
     "fern.cuda_graphs.variance": _on("cuda_graphs"),
     "fern.streaming.first_audio": _on("true_streaming"),
     "fern.streaming.saving": _on("true_streaming"),
-    "fern.pipeline.total": Way(needs="pipeline"),
-    "fern.pipeline.first_audio": Way(needs="pipeline"),
-    "fern.llm.max_tokens": Way(needs="llm"),
-    "fern.llm.local": Way(needs="llm"),
-    "fern.turn.semantic.cost": Way(needs="turn"),
-    "fern.turn.semantic.gain": Way(needs="turn"),
-    "fern.vad.frame": Way(needs="vad"),
+    "fern.llm.max_tokens": Way(
+        gap="it doesn't say how long answers were before; the time of a chat model's answer grows "
+        "with its tokens (notebook 52)"
+    ),
+    "fern.llm.local": Way(
+        gap="it doesn't say how long the answer is; `workbench bench chat` tells a chat model's "
+        "first token and each further one"
+    ),
+    "fern.turn.semantic.cost": Way(probe="turn_cost"),
+    "fern.turn.semantic.gain": Way(probe="turn_gain"),
+    "fern.vad.frame": Way(probe="vad_frame"),
+    "fern.pipeline.total": Way(gap=_CONVERSE),
+    "fern.pipeline.first_audio": Way(gap=_CONVERSE),
     "fern.lora.latency": Way(needs="lora"),
     # -- RTX50: advice for PyTorch models, measured on the engine at hand ------------------------
     "rtx50.total": _on("all", sound=True),

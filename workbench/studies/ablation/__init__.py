@@ -1,0 +1,1 @@
+"""Ablations: which switches, in which design, and what came of it."""

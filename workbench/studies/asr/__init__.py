@@ -1,0 +1,1 @@
+"""Ways of recognizing speech: latency against word errors."""

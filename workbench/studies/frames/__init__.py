@@ -1,0 +1,1 @@
+"""The frame engine against transformers, rung by rung."""

@@ -1,0 +1,1 @@
+"""Residual vector quantization: speed, and what each codebook adds."""

@@ -1,0 +1,1 @@
+"""Turn detectors on generated dialogues: cut-offs against waits."""
