@@ -1,0 +1,1 @@
+"""Hear, decide, think, speak: a conversation as a pipeline, serial or overlapped."""
