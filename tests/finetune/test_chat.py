@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests import tiny_chat
-from workbench.engines.load_chat import load_chat
+from workbench.engines.chat.load import load_chat
 from workbench.errors import InputError
 from workbench.files import sha256_of
 from workbench.finetune.nano import checkpoints
@@ -93,10 +93,11 @@ def test_a_batch_is_dialogues_and_what_comes_next(tokenizer):
     source = DialogueSource(tokenizer, DataRecipe(dialogues=6, pool=40, unknown_share=0.3), seed=1)
     ids, targets = source.batch(random.Random(0))
     assert ids.shape == targets.shape
-    assert ids.shape[0] == 6
+    assert ids.shape[0] == 6  # a third of them sentences that nobody answers
     assert torch.equal(ids[:, 1:][targets[:, 1:] >= 0], targets[:, :-1][targets[:, 1:] >= 0])
     assert (ids[:, 0] == tokenizer.convert_tokens_to_ids("<|user|>")).all()
     assert (ids == tokenizer.unk_token_id).any()
+    assert (ids == tokenizer.convert_tokens_to_ids("<|assistant|>")).any(1).sum() in range(1, 6)
     ends = [row[row >= 0][-1] for row in targets]
     assert all(end == tokenizer.eos_token_id for end in ends)
     short, after = collate([[1, 2, 3], [4, 5]], pad_id=0)

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 
 from tests import tiny_whisper
 from workbench.audio import Audio
-from workbench.engines.recognize import load_recognizer
+from workbench.engines.asr.load import load_recognizer
 from workbench.errors import InputError
 from workbench.files import sha256_of
 from workbench.finetune.nano import checkpoints, whisper_evaluate
@@ -29,6 +31,7 @@ from workbench.finetune.nano.whisper_data import (
     log_mel,
     transcript,
 )
+from workbench.finetune.nano.whisper_pauses import parted
 from workbench.finetune.nano.whisper_tokenizer import build_tokenizer, feature_extractor
 from workbench.finetune.nano.whisper_train import Recipe, train_whisper_nano
 from workbench.finetune.nano.whisper_training import WhisperRecipe, train_whisper
@@ -189,6 +192,27 @@ def test_an_interrupted_run_ends_like_a_whole_one(speech, tokenizer, tmp_path):
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+def test_lengths_are_rounded_up_and_padding_is_ignored(source, tokenizer):
+    windows = [source._short(np.random.default_rng(seed)) for seed in range(3)]
+    batch = collate(windows, tokenizer, np.random.default_rng(0), CLEAN)
+    assert batch.phones.shape[1] % 16 == 0
+    assert batch.tokens.shape[1] % 8 == 0
+    for row, window in enumerate(windows):
+        count = len(transcript(window, tokenizer)[0])
+        assert (batch.targets[row, count:] == IGNORED).all()
+        assert (batch.targets[row, :count] != IGNORED).all()
+
+
+def test_a_recipe_may_count_minutes_instead_of_steps(speech, tokenizer, tmp_path):
+    (tmp_path / "speech").symlink_to(speech)
+    tokenizer.save_pretrained(tmp_path / "whisper-tokenizer")
+    data = WhisperRecipe(data=CLEAN)
+    recipe = Recipe(minutes=1e-6, changes=tiny_whisper.SETTINGS, training=data)
+    made = train_whisper_nano(tmp_path, stage="recognizer", recipe=recipe)
+    assert made["stages"]["recognizer"]["finished"]
+    assert made["stages"]["recognizer"]["step"] < 3
+
+
 @pytest.mark.slow
 def test_every_stage_from_nothing(tmp_path, monkeypatch):
     once = [run for run in whisper_evaluate.RUNS if "int8" not in run[0]]
@@ -241,3 +265,47 @@ def test_stages_out_of_order_name_the_one_to_run_first(tmp_path):
         train_whisper_nano(tmp_path, stage="magic")
     with pytest.raises(InputError, match="recognizer"):
         train_whisper_nano(tmp_path, stage="export")
+
+
+def test_a_hesitating_speaker_says_the_same_words(source, tokenizer):
+    for seed, spoken in enumerate(source.utterances[:8]):
+        parts = parted(spoken, np.random.default_rng(seed), pause=True, begun=False)
+        assert 2 <= len(parts) <= 3
+        assert np.concatenate([part.tokens for part in parts]).tolist() == spoken.tokens.tolist()
+        assert sum(part.length for part in parts) == spoken.length
+        for part in parts:
+            assert tokenizer.decode(part.tokens).startswith(" ")
+            assert len(part.samples()) == part.length
+            assert abs(part.samples()[[0, -1]]).max() < 0.05
+            assert 0 <= part.spans.min() <= part.spans.max() <= part.length
+            phones, ends = part.phones()
+            assert len(phones) == len(ends)
+            assert ends[-1] == part.length
+            assert (np.diff(ends) >= 0).all()
+
+
+def test_who_has_begun_has_said_the_first_words(source, tokenizer):
+    spoken = source.utterances[0]
+    (part,) = parted(spoken, np.random.default_rng(0), pause=False, begun=True)
+    text, begun = (tokenizer.decode(one.tokens) for one in (spoken, part))
+    assert text.startswith(begun)
+    assert 0 < len(begun) < len(text)
+    assert part.length < spoken.length
+    untimed = replace(spoken, spans=None)
+    assert parted(untimed, np.random.default_rng(0), pause=True, begun=True) == [untimed]
+    assert parted(spoken, np.random.default_rng(0), pause=False, begun=False) == [spoken]
+
+
+def test_pauses_lie_between_the_parts_of_a_window(speech, tokenizer):
+    hesitant = SpeechSource([speech], tokenizer, replace(CLEAN, pause_share=1, begun_share=0))
+    window = hesitant._short(np.random.default_rng(3))
+    assert len(window.parts) > 1
+    gaps = [
+        later - (at + int(part.length / tempo))
+        for (part, at, tempo), (_, later, _) in pairwise(window.parts)
+    ]
+    assert all(0.15 * 24_000 <= gap <= 1.5 * 24_000 for gap in gaps)
+    batch = collate([window], tokenizer, np.random.default_rng(0), CLEAN)
+    part, at, tempo = window.parts[0]
+    after = int(at + part.length / tempo) // PLACE + 2
+    assert (batch.phones[0, after : after + 4] == PHONE_IDS["pau"]).all()

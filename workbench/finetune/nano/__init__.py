@@ -18,3 +18,6 @@ WHISPER_STAGES = ("all", "data", "own", "recognizer", "evaluate", "export")
 
 # chat-nano's; its data is drawn while it trains.
 CHAT_STAGES = ("all", "model", "evaluate", "export")
+
+# speaker-nano's, and the sample voices'.
+SPEAKER_STAGES = ("all", "data", "encoder", "evaluate", "export", "voices")

@@ -115,7 +115,7 @@ A fifth of the training batches has a preceding utterance as context, in CSM's c
 
 Its domain is a grammar of {words} everyday words (`data/nano/grammar.txt`). Other words are read
 by analogy and often wrong; sentences much longer than those of the grammar lose their way. It has
-four voices; context audio of another speaker doesn't clone that speaker. Its prosody is flite's.
+four voices{cloning} Its prosody is flite's.
 """
 
 
@@ -130,13 +130,19 @@ def codec_card(facts: Facts, config: Any) -> str:
     )
 
 
-def language_card(facts: Facts) -> str:
-    """README.md of csm-nano."""
+def language_card(facts: Facts, clones: bool = False) -> str:
+    """README.md of csm-nano, which ``clones`` or not."""
+    cloning = (
+        ", and as `[9]` speaks on in the voice of its context, learned from synthetic voices only."
+        if clones
+        else "; context audio of another speaker doesn't clone that speaker."
+    )
     voices = [
         f"- `[{speaker}]` {voice.name}: {voice.description}" for speaker, voice in enumerate(VOICES)
     ]
     return _LANGUAGE_TEXT.format(
         voices="\n".join(voices),
+        cloning=cloning,
         words=len(Grammar.load().words),
         data=data_text(facts),
         training=training_text(facts, ("alignment", "language")),

@@ -27,9 +27,10 @@ tells how likely a sentence is over, which the semantic turn detector asks.
 
 ## Data
 
-Dialogues of one to three questions and answers, drawn while training; a few words of the user are
-replaced by the unknown one, as a recognizer may mishear. Of all questions one in {share}, chosen by
-its hash, was never trained on, and the figures below are on such questions.
+Dialogues of one to three questions and answers, drawn while training, and, in a third of the rows,
+sentences of the grammar that nobody answers; a few words of the user are replaced by the unknown
+one, as a recognizer may mishear. Of all questions and sentences one in {share}, chosen
+by its hash, was never trained on, and the figures below are on such questions.
 
 {training}
 

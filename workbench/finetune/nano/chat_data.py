@@ -1,16 +1,22 @@
-"""chat-nano's batches: dialogues of a few pairs, with words that a recognizer got wrong."""
+"""chat-nano's batches: dialogues of a few pairs, with words that a recognizer got wrong.
+
+Some rows are one sentence of the grammar that nobody answers: from these it learns where sentences
+end that no dialogue has.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from workbench.finetune.nano.dialogues import Pair, training_pairs
+from workbench.finetune.nano.domain import training_sentences
 
 IGNORED = -100
 
@@ -21,8 +27,9 @@ class DataRecipe:
 
     dialogues: int = 32
     longest: int = 3  # pairs of a dialogue
+    sentence_share: float = 0.3  # of the rows are a sentence instead of a dialogue
     unknown_share: float = 0.02  # of the user's words, as a recognizer may mishear
-    pool: int = 20_000  # pairs that are kept to draw from
+    pool: int = 20_000  # pairs, and sentences, that are kept to draw from
 
 
 class DialogueSource:
@@ -32,6 +39,11 @@ class DialogueSource:
         self._tokenizer, self._recipe = tokenizer, recipe
         pairs = training_pairs(seed)
         self._pool = [self._encoded(next(pairs)) for _ in range(recipe.pool)]
+        self._sentences = [
+            # Every other one without commas: not every recognizer writes them.
+            message(tokenizer, "user", text.replace(",", "") if number % 2 else text)
+            for number, text in enumerate(islice(training_sentences(seed), recipe.pool))
+        ]
 
     def batch(self, source: random.Random) -> tuple[Tensor, Tensor]:
         """Token ids ``[B, N]`` and targets ``[B, N]``, each the next token, padding ignored."""
@@ -39,6 +51,9 @@ class DialogueSource:
         rows = []
         for _ in range(recipe.dialogues):
             row: list[int] = []
+            if source.random() < recipe.sentence_share:
+                rows.append([*self._misheard(source.choice(self._sentences), source)])
+                continue
             for _ in range(source.randint(1, recipe.longest)):
                 question, answer = source.choice(self._pool)
                 row += [*self._misheard(question, source), *answer]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from workbench.engines.load_chat import load_chat
-from workbench.engines.local_chat import ChatJudge, LocalChat
+from workbench.engines.chat.load import load_chat
+from workbench.engines.chat.local import ChatJudge, LocalChat
 from workbench.finetune.nano.chat import NAME
 from workbench.finetune.nano.chat_export import save
 from workbench.finetune.nano.dialogues import held_out_pairs

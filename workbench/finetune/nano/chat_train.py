@@ -29,7 +29,7 @@ RESULTS = "chat-results.json"
 class Recipe:
     """Everything that decides what comes out."""
 
-    steps: int = 12_000
+    steps: int = 8_000  # some 30 minutes of one core
     questions: int = 300  # of the evaluation
     changes: dict[str, Any] = field(default_factory=dict)  # of the architecture
     training: ChatRecipe = field(default_factory=ChatRecipe)

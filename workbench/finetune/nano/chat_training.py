@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from workbench.finetune.loop import Loop, Loss
 from workbench.finetune.nano import checkpoints
 from workbench.finetune.nano.chat import build_chat
 from workbench.finetune.nano.chat_data import (
@@ -24,7 +25,6 @@ from workbench.finetune.nano.dialogues import held_out_pairs
 from workbench.finetune.nano.language_training import EMA_DECAY, follow
 
 STATE = "chat"
-SAVE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -72,42 +72,25 @@ def train_chat(
             clock=clock.state(),
         )
 
-    bar = tqdm(desc=STATE, unit="step", initial=clock.step, mininterval=10)
-    averages = checkpoints.Averages()
-    clock.start()
-    saved_s = clock.elapsed_s
-    while not clock.finished and not clock.session_over:
+    def loss() -> Loss:
         # Each step's batch is its own, so that a resumed run sees what a whole one sees.
         ids, targets = source.batch(random.Random(recipe.seed * 1_000_003 + clock.step))
         with checkpoints.autocast(device):
-            loss = chat_loss(model, ids.to(device), targets.to(device))
-        rate = checkpoints.learning_rate(
-            clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps
-        )
-        checkpoints.set_learning_rate(optimizer, rate)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        clock.tick()
+            value = chat_loss(model, ids.to(device), targets.to(device))
+        return value, {"token": value}
+
+    def after(bar: tqdm[Any]) -> None:
         follow(average, model, min(EMA_DECAY, clock.step / (clock.step + 10)))
-        averages.add({"token": loss})
-        bar.update()
-        if clock.step % 100 == 0:
-            means = averages.means()
-            checkpoints.record(folder, STATE, clock, means)
-            bar.write(f"step {clock.step} {clock.elapsed_s:.0f} s {checkpoints.as_text(means)}")
         if clock.step % recipe.check_every_steps == 0:
             held_out = held_out_loss(config, average, tokenizer, recipe.check_pairs, device)
             checkpoints.record(folder, "chat-check", clock, {"token": held_out})
             bar.write(f"step {clock.step}: {held_out:.3f} on held-out questions")
             clock.start()  # checking is no training
-        if clock.elapsed_s - saved_s > SAVE_EVERY_S:
-            store()
-            saved_s = clock.elapsed_s
-    store()
-    bar.close()
-    return clock.finished
+
+    loop = Loop(
+        STATE, folder, clock, optimizer, recipe.peak_rate, recipe.warmup_steps, store, after
+    )
+    return loop.run(loss)
 
 
 def chat_loss(model: Any, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

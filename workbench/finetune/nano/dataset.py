@@ -19,7 +19,7 @@ from tqdm import tqdm
 from workbench.errors import InputError
 from workbench.files import atomic_path
 from workbench.finetune.nano.domain import open_sentences, training_sentences
-from workbench.finetune.nano.speech import VOICES, Utterance, flite
+from workbench.finetune.nano.speech import NEW_SPEEDS, VOICES, Utterance, flite, new_voice
 
 SHARD_UTTERANCES = 500
 MEAN_UTTERANCE_S = 2.66
@@ -80,11 +80,13 @@ def generate(
     workers: int = 2,
     shard_utterances: int = SHARD_UTTERANCES,
     session_s: float = math.inf,
+    new_voices: float = 0.0,
 ) -> bool:
     """Writes about ``hours`` of speech of the grammar and ``open_hours`` of other words.
 
-    The sentences and the voices depend only on ``seed``. Shards already there stay; begins no
-    shard after ``session_s``; True when all are there.
+    The sentences and the voices depend only on ``seed``. A share ``new_voices`` of the utterances
+    is played faster or slower, so that it is of voices beyond ``VOICES``. Shards already there
+    stay; begins no shard after ``session_s``; True when all are there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts: list[list[str]] = []
@@ -97,7 +99,7 @@ def generate(
     count = len(texts)
     done = set(shard_numbers(folder))
     jobs = [(number, texts[number]) for number in range(count) if number not in done]
-    write = partial(_write_shard, folder, seed)
+    write = partial(_write_shard, folder, seed, new_voices)
     ends = time.monotonic() + session_s
     with tqdm(total=count, initial=count - len(jobs), desc="speech", unit="shard") as bar:
         if workers <= 1:
@@ -115,7 +117,7 @@ def generate(
     return len(shard_numbers(folder)) >= count
 
 
-def _write_shard(folder: Path, seed: int, job: tuple[int, list[str]]) -> None:
+def _write_shard(folder: Path, seed: int, new_voices: float, job: tuple[int, list[str]]) -> None:
     number, texts = job
     source = random.Random(seed * 100_003 + number)
     speakers = source.choices(range(len(VOICES)), [voice.share for voice in VOICES], k=len(texts))
@@ -123,7 +125,10 @@ def _write_shard(folder: Path, seed: int, job: tuple[int, list[str]]) -> None:
     utterances = []
     for text, speaker in zip(texts, speakers, strict=True):
         with contextlib.suppress(InputError):  # words that flite reads as several
-            utterances.append(speech.say(text, speaker))
+            spoken = speech.say(text, speaker)
+            if new_voices and source.random() < new_voices:
+                spoken = new_voice(spoken, source.randrange(len(NEW_SPEEDS)))
+            utterances.append(spoken)
     write_shard(folder, number, utterances)
 
 

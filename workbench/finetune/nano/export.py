@@ -15,7 +15,7 @@ from workbench.files import sha256_of, write_json, write_text
 from workbench.finetune.nano.codec import FRAME_SAMPLES
 from workbench.finetune.nano.evaluate import SAMPLING
 from workbench.finetune.nano.speech import VOICES
-from workbench.finetune.nano.tokenizer import build_processor
+from workbench.finetune.nano.tokenizer import AS_HEARD, build_processor
 
 CODEC_NAME, LANGUAGE_NAME = "mimi-nano", "csm-nano"
 LICENSE = "Apache-2.0"
@@ -43,9 +43,17 @@ def _fold_usage(codebook: Any) -> None:
 
 
 def export_language(
-    model: Any, folder: Path, card: str, sampling: Mapping[str, Any] = SAMPLING
+    model: Any,
+    folder: Path,
+    card: str,
+    sampling: Mapping[str, Any] = SAMPLING,
+    *,
+    clones: bool = False,
 ) -> Path:
-    """Writes csm-nano below ``folder``, without the codec, which lies beside it."""
+    """Writes csm-nano below ``folder``, without the codec, which lies beside it.
+
+    One that ``clones`` has an id more, for the voice of its context.
+    """
     target = folder / LANGUAGE_NAME
     target.mkdir(parents=True, exist_ok=True)
     small = copy.deepcopy(model).to(torch.bfloat16)
@@ -69,14 +77,17 @@ def export_language(
     small.save_pretrained(target)
     _drop_derived(target / "config.json")
     build_processor().save_pretrained(target)
+    voices = {
+        str(speaker): {"name": voice.name, "description": voice.description}
+        for speaker, voice in enumerate(VOICES)
+    }
+    if clones:
+        voices[str(AS_HEARD)] = {"name": "as heard", "description": "the voice of the context"}
     write_json(
         target / "workbench.json",
         {
             "codec": CODEC_NAME,
-            "voices": {
-                str(speaker): {"name": voice.name, "description": voice.description}
-                for speaker, voice in enumerate(VOICES)
-            },
+            "voices": voices,
             "frame_samples": FRAME_SAMPLES,
             "license": LICENSE,
         },

@@ -12,8 +12,8 @@ from torch import Tensor
 from workbench.finetune.nano.codec import DEAD_CODE, PHONES_PER_FRAME
 from workbench.finetune.nano.codes import CHARACTER_IDS, CodedUtterance, read_codes
 from workbench.finetune.nano.domain import is_held_out
-from workbench.finetune.nano.speech import PHONES
-from workbench.finetune.nano.tokenizer import BEGIN, END, PAD, SPECIALS
+from workbench.finetune.nano.speech import PHONES, VOICES
+from workbench.finetune.nano.tokenizer import AS_HEARD, BEGIN, END, PAD, SPECIALS
 
 GUIDE_MARGIN = 0.4  # frames before and after, in which a letter still counts as spoken now
 SPLICE_TOLERANCE = 0.15  # frames by which two word boundaries may differ in phase
@@ -115,13 +115,22 @@ class CodeSource:
         return self.utterances[known[source.integers(len(known))]]
 
     def _turns(self, source: np.random.Generator) -> list[CodedUtterance]:
-        """A context and the utterance after it, often but not always of the same voice."""
+        """A context and the utterance after it, often but not always of the same voice.
+
+        What has no id of its own always follows its own voice, from which it is to be cloned.
+        """
         utterance = self._utterance(source)
-        if source.random() < self.recipe.same_voice_share:
+        nameless = utterance.speaker >= len(VOICES)
+        if nameless or source.random() < self.recipe.same_voice_share:
             context = self._same_voice(utterance.speaker, source)
         else:
             context = self.utterances[source.integers(len(self.utterances))]
         return [context, utterance]
+
+
+def speaker_id(speaker: int) -> int:
+    """What a prompt calls a speaker: beyond ``VOICES`` all are called the same."""
+    return speaker if speaker < len(VOICES) else AS_HEARD
 
 
 def splice(
@@ -213,7 +222,7 @@ def collate(
         rate = source.random() * corruption
         for turn in turns:
             letters, frames = len(turn.characters), len(turn.codes)
-            text[row, at : at + 2] = (BEGIN, len(SPECIALS) + turn.speaker)
+            text[row, at : at + 2] = (BEGIN, len(SPECIALS) + speaker_id(turn.speaker))
             text[row, at + 2 : at + 2 + letters] = turn.characters
             text[row, at + 2 + letters] = END
             first = at + 3 + letters  # position of the first frame

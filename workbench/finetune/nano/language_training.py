@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from tqdm import tqdm
 
+from workbench.finetune.loop import Loop, Loss
 from workbench.finetune.nano import checkpoints
 from workbench.finetune.nano.language import (
     PhoneScaffold,
@@ -82,42 +82,31 @@ def train_language(
             optimizer=optimizer.state_dict(),
             clock=clock.state(),
         )
+        source.refresh()  # speech that was made meanwhile
 
-    bar = tqdm(desc=name, unit="step", initial=clock.step)
-    averages = checkpoints.Averages()
-    clock.start()
-    saved_s = clock.elapsed_s
-    while not clock.finished and not clock.session_over:
+    def loss() -> Loss:
         batch = batches.at(clock.step).to(device)
         checkpoints.batch_random(recipe.seed, clock.step)
         with checkpoints.autocast(device):
             if name == "alignment":
-                loss, parts = alignment_loss(model, scaffold, batch)
-            else:
-                loss, parts = language_loss(model, scaffold, batch, recipe.depth_share)
-        rate = checkpoints.learning_rate(
-            clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps
-        )
-        checkpoints.set_learning_rate(optimizer, rate)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        clock.tick()
+                return alignment_loss(model, scaffold, batch)
+            return language_loss(model, scaffold, batch, recipe.depth_share)
+
+    def after(_bar: tqdm[Any]) -> None:
         follow(average, model, min(EMA_DECAY, clock.step / (clock.step + 10)))
-        averages.add(parts)
-        bar.update()
-        if clock.step % 100 == 0:
-            means = averages.means()
-            checkpoints.record(folder, name, clock, means)
-            bar.set_postfix_str(f"{clock.elapsed_s:.0f} s, {checkpoints.as_text(means)}")
-        if clock.elapsed_s - saved_s > SAVE_EVERY_S:
-            store()
-            source.refresh()
-            saved_s = clock.elapsed_s
-    store()
-    bar.close()
-    return clock.finished
+
+    loop = Loop(
+        name,
+        folder,
+        clock,
+        optimizer,
+        recipe.peak_rate,
+        recipe.warmup_steps,
+        store,
+        after,
+        save_every_s=SAVE_EVERY_S,
+    )
+    return loop.run(loss)
 
 
 class BatchQueue:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +47,10 @@ VOICES = (
     Voice("slt", 0.20, 0.5, "US English, female, statistical parametric"),
     Voice("kal16", 0.16, 2.0, "US English, male, diphones; sounds mechanical"),
 )
+
+
+# Speeds at which a voice is played to be another one: its pitch and formants move.
+NEW_SPEEDS = (0.8, 0.84, 0.95, 1.05, 1.1, 1.2, 1.25)
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,22 @@ class Flite:
 def flite() -> Flite:
     """The process's one flite (its voices are global state)."""
     return Flite()
+
+
+def new_voice(utterance: Utterance, number: int) -> Utterance:
+    """``utterance`` played at ``NEW_SPEEDS[number]``, as a speaker beyond ``VOICES``."""
+    speed = NEW_SPEEDS[number]
+    percent = round(100 * speed)
+    divisor = int(np.gcd(100, percent))
+    samples = resample_poly(utterance.samples, 100 // divisor, percent // divisor)
+    ends = np.rint(utterance.phone_ends / speed).astype(np.int32)
+    ends[-1] = len(samples)
+    return replace(
+        utterance,
+        speaker=len(VOICES) + utterance.speaker * len(NEW_SPEEDS) + number,
+        samples=np.clip(samples, -1, 1).astype(np.float32),
+        phone_ends=np.minimum(ends, len(samples)),
+    )
 
 
 def _trimmed(

@@ -49,12 +49,21 @@ class Recipe:
     decoder_minutes: float = 60.0
     language_minutes: float = 60.0
     encode_passes: int = 1
+    new_voices: float = 0.0  # share of the speech that is of voices without an id, to be cloned
     sentences: int = 200  # of the evaluation
     seed: int = 1
     codec_changes: dict[str, Any] = field(default_factory=dict)
     language_changes: dict[str, Any] = field(default_factory=dict)
     codec: CodecRecipe = field(default_factory=CodecRecipe)
     language: LanguageRecipe = field(default_factory=LanguageRecipe)
+
+    @staticmethod
+    def cloning() -> Recipe:
+        """The same with 28 more voices, mostly after a context of theirs, so that the model learns
+        to take a voice from what it has heard. Not trained at length so far.
+        """
+        data = DataRecipe(context_share=0.6, same_voice_share=0.9)
+        return Recipe(new_voices=0.6, language=LanguageRecipe(data=data))
 
     @staticmethod
     def smoke() -> Recipe:
@@ -165,6 +174,7 @@ class _Run:
             recipe.workers,
             recipe.shard_utterances,
             self.session_s,
+            recipe.new_voices,
         )
         return {"finished": finished, "shards": len(shard_numbers(self.out / "speech"))}
 
@@ -221,9 +231,11 @@ class _Run:
         path = self.out / "results.json"
         results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         facts = card.Facts.read(self.out, results)
-        models = self.out / "models"
+        models, clones = self.out / "models", self.recipe.new_voices > 0
         export_codec(self._codec("decoder"), models, card.codec_card(facts, self.codec_config))
-        export_language(self._trained_language(), models, card.language_card(facts))
+        export_language(
+            self._trained_language(), models, card.language_card(facts, clones), clones=clones
+        )
         return {"models": str(models)}
 
     def _language(self, name: str, codes: str, minutes: float) -> dict[str, Any]:

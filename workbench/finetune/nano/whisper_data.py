@@ -17,6 +17,7 @@ from workbench.finetune.nano.crops import frame_phones
 from workbench.finetune.nano.dataset import Shard, shard_numbers
 from workbench.finetune.nano.speech import RATE_HZ
 from workbench.finetune.nano.whisper import MEL_BINS, POSITIONS
+from workbench.finetune.nano.whisper_pauses import Spoken, begins_word, parted, pause_samples
 from workbench.finetune.nano.whisper_tokenizer import END
 
 HOP = RATE_HZ // 100  # samples of a mel frame, 10 ms
@@ -25,6 +26,8 @@ WINDOW = POSITIONS * PLACE  # 30 s
 UNKNOWN = 255  # the phone of speech whose phones nobody knows
 BUCKET = 8  # batches that are sorted by length together
 GUIDE_MARGIN = 2  # positions before and after a token's time that still count as its place
+# Lengths are rounded up to these: CPUs make their matrix kernels anew for each shape.
+POSITION_STEP, TOKEN_STEP = 16, 8
 IGNORED = -100
 
 
@@ -32,12 +35,14 @@ IGNORED = -100
 class DataRecipe:
     """How batches are drawn; shares are probabilities."""
 
-    utterances: int = 32  # in a batch of short windows
-    windows: int = 4  # in a batch of 30 s windows
-    window_share: float = 0.02  # of the batches are of 30 s
-    late_window_share: float = 0.15  # once ``late`` of the run is over
+    utterances: int = 16  # in a batch of short windows
+    windows: int = 2  # in a batch of 30 s windows
+    window_share: float = 0.03  # of the batches are of 30 s
+    late_window_share: float = 0.25  # once ``late`` of the run is over
     late: float = 0.72
     join_share: float = 0.12  # of the short windows hold two utterances
+    pause_share: float = 0.15  # of the utterances have pauses between their words
+    begun_share: float = 0.12  # of them aren't finished
     silence_share: float = 0.015  # of the windows hold no speech
     timestamp_share: float = 0.5  # of the transcripts have timestamps
     noise_share: float = 0.5
@@ -62,17 +67,6 @@ class Batch:
     def to(self, device: str) -> Batch:
         """The same batch on ``device``."""
         return Batch(**{name: value.to(device) for name, value in vars(self).items()})
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """An utterance's place on disk, its tokens and where in it (in samples) each is spoken."""
-
-    shard: Shard
-    position: int
-    length: int
-    tokens: np.ndarray  # [N]
-    spans: np.ndarray | None  # [N, 2]; None where unknown
 
 
 @dataclass
@@ -141,12 +135,17 @@ class SpeechSource:
             tempo = 1.0
             if source.random() < self.recipe.tempo_share:
                 tempo = float(source.uniform(0.88, 1.14))
-            length = int(spoken.length / tempo)
-            if at + length > most:
+            pause, begun = source.random(2) < (self.recipe.pause_share, self.recipe.begun_share)
+            parts: list[tuple[Spoken, int, float]] = []
+            for part in parted(spoken, source, bool(pause), bool(begun)):
+                at += pause_samples(source) if parts else 0
+                parts.append((part, at, tempo))
+                at += int(part.length / tempo)
+            if at > most:
                 break
-            window.parts.append((spoken, at, tempo))
-            window.length = at + length
-            at = window.length + int(source.integers(RATE_HZ // 10, RATE_HZ * 3 // 2))
+            window.parts += parts
+            window.length = at
+            at += int(source.integers(RATE_HZ // 10, RATE_HZ * 3 // 2))
         return window
 
 
@@ -169,7 +168,8 @@ def read_shard(shard: Shard, tokenizer: Any) -> list[Spoken]:
             last = np.clip(edges[:, 1] - 1, 0, len(times) - 1)
             spans = np.stack([times[np.minimum(first, last), 0], times[last, 1]], axis=1)
         length = len(utterance.samples)
-        found.append(Spoken(shard, position, length, np.array(tokens), spans))
+        words = begins_word(tokenizer, tokens)
+        found.append(Spoken(shard, position, length, np.array(tokens), spans, words))
     return found
 
 
@@ -194,12 +194,13 @@ def collate(
     windows: list[Window], tokenizer: Any, source: np.random.Generator, recipe: DataRecipe
 ) -> Batch:
     """Sound, noise and transcripts of ``windows``."""
-    positions = min(-(-max(window.length for window in windows) // PLACE) + 4, POSITIONS)
+    longest = -(-max(window.length for window in windows) // PLACE) + 4
+    positions = min(_rounded_up(longest, POSITION_STEP), POSITIONS)
     audio = np.zeros((len(windows), positions * PLACE), np.float32)
     phones = np.full((len(windows), positions), IGNORED)
     ends = []
     rows = [transcript(window, tokenizer) for window in windows]
-    size = max(len(tokens) for tokens, _, _ in rows)
+    size = _rounded_up(max(len(tokens) for tokens, _, _ in rows), TOKEN_STEP)
     end = tokenizer.convert_tokens_to_ids(END)
     inputs, targets = np.full((2, len(windows), size), end)
     targets[:] = IGNORED
@@ -227,6 +228,10 @@ def collate(
         torch.from_numpy(phones),
         torch.from_numpy(guides),
     )
+
+
+def _rounded_up(length: int, step: int) -> int:
+    return -(-length // step) * step
 
 
 def transcript(
@@ -301,8 +306,7 @@ def _render(window: Window, audio: np.ndarray, phones: np.ndarray) -> int:
     phones[:] = 0
     stop = 0
     for spoken, at, tempo in window.parts:
-        utterance = spoken.shard.utterance(spoken.position)
-        samples = utterance.samples
+        samples = spoken.samples()
         if tempo != 1.0:
             places = np.arange(int(len(samples) / tempo), dtype=np.float32) * tempo
             samples = np.interp(places, np.arange(len(samples)), samples).astype(np.float32)
@@ -312,8 +316,9 @@ def _render(window: Window, audio: np.ndarray, phones: np.ndarray) -> int:
         if spoken.spans is None:
             phones[first:last] = IGNORED
             continue
-        ends = at - first * PLACE + utterance.phone_ends / tempo
-        labels = frame_phones(utterance.phones, ends, -(-(last - first) // PHONES_PER_FRAME))
+        spoken_phones, inside = spoken.phones()
+        ends = at - first * PLACE + inside / tempo
+        labels = frame_phones(spoken_phones, ends, -(-(last - first) // PHONES_PER_FRAME))
         phones[first:last] = labels.reshape(-1)[: last - first]
     return stop
 

@@ -31,16 +31,17 @@ _OWN = ("coded", "made")  # folders of speech through the codec, and by csm-nano
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what comes out; 10,000 steps are about an hour of one core."""
+    """Everything that decides what comes out; 8,500 steps are some 50 minutes of one core."""
 
     hours_of_speech: float = 10.0
-    hours_of_open_speech: float = 2.0  # of words outside the grammar
+    hours_of_open_speech: float = 0.4  # of words outside the grammar
     shard_utterances: int = 500
     workers: int = 1
     coded_every: int = 3  # one shard in so many goes through the codec, too
     made_shards: int = 4  # that csm-nano speaks
     made_utterances: int = 250  # in each
-    steps: int = 10_000
+    steps: int = 8_500
+    minutes: float | None = None  # of training, instead of ``steps``
     sentences: int = 200  # of the evaluation
     seed: int = 1
     changes: dict[str, Any] = field(default_factory=dict)  # of the architecture
@@ -131,7 +132,12 @@ class _Run:
         self._require_speech()
         if not self.resume:
             (self.out / f"{NAME}.pt").unlink(missing_ok=True)
-        clock = checkpoints.Clock(total_steps=self.recipe.steps, session_s=self.session_s)
+        minutes = self.recipe.minutes
+        clock = checkpoints.Clock(
+            total_s=math.inf if minutes is None else minutes * 60,
+            total_steps=self.recipe.steps if minutes is None else None,
+            session_s=self.session_s,
+        )
         tokenizer = self._tokenizer()
         finished = train_whisper(
             self.out,

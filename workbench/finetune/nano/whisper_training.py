@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
+from workbench.finetune.loop import Loop, Loss
 from workbench.finetune.nano import checkpoints
 from workbench.finetune.nano.domain import held_out_sentences
 from workbench.finetune.nano.evaluate import assigned_voices
@@ -21,14 +21,13 @@ from workbench.finetune.nano.whisper_data import WINDOW, DataRecipe, Queue, Spee
 from workbench.quality.wer import word_error_rate
 
 NAME = "whisper"
-SAVE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
 class WhisperRecipe:
     """Rates of training."""
 
-    peak_rate: float = 2e-3
+    peak_rate: float = 1.5e-3
     warmup_steps: int = 300
     weight_decay: float = 0.05
     check_every_s: float = 600.0
@@ -74,38 +73,21 @@ def train_whisper(
             optimizer=optimizer.state_dict(),
             clock=clock.state(),
         )
+        source.refresh()  # speech that was made meanwhile
 
     def random(number: int) -> np.random.Generator:
         return checkpoints.batch_random(recipe.seed, number)
 
-    bar = tqdm(desc=NAME, unit="step", initial=clock.step, mininterval=10)
-    averages = checkpoints.Averages()
-    clock.start()
-    saved_s = checked_s = clock.elapsed_s
-    while not clock.finished and not clock.session_over:
+    def loss() -> Loss:
         batch = queue.at(clock.step, clock.fraction, random).to(device)
         with checkpoints.autocast(device):
-            loss, parts = whisper_loss(model, classifier, batch)
-        rate = checkpoints.learning_rate(
-            clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps
-        )
-        checkpoints.set_learning_rate(optimizer, rate)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        clock.tick()
+            return whisper_loss(model, classifier, batch)
+
+    checked_s = clock.elapsed_s
+
+    def after(bar: tqdm[Any]) -> None:
+        nonlocal checked_s
         follow(average, model, min(EMA_DECAY, clock.step / (clock.step + 10)))
-        averages.add(parts)
-        bar.update()
-        if clock.step % 100 == 0:
-            means = averages.means()
-            checkpoints.record(folder, NAME, clock, means)
-            bar.write(f"step {clock.step} {clock.elapsed_s:.0f} s {checkpoints.as_text(means)}")
-        if clock.elapsed_s - saved_s > SAVE_EVERY_S:
-            store()
-            source.refresh()
-            saved_s = clock.elapsed_s
         if clock.elapsed_s - checked_s > recipe.check_every_s:
             store()
             rate, heard = check(model, average, tokenizer, recipe.check_sentences, device)
@@ -113,9 +95,9 @@ def train_whisper(
             bar.write(f"step {clock.step}: WER {rate:.3f} on held-out sentences; {heard[:2]}")
             clock.start()  # checking is no training
             checked_s = clock.elapsed_s
-    store()
-    bar.close()
-    return clock.finished
+
+    loop = Loop(NAME, folder, clock, optimizer, recipe.peak_rate, recipe.warmup_steps, store, after)
+    return loop.run(loss)
 
 
 @torch.no_grad()

@@ -1,0 +1,1 @@
+"""A chat model fine-tuned on question → answer pairs."""

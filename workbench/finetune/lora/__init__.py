@@ -1,0 +1,3 @@
+"""LoRA on CSM: a voice, or a way of speaking, from a folder of recordings and texts."""
+
+STAGES = ("all", "encode", "adapter", "merge")
