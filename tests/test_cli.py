@@ -97,6 +97,8 @@ def test_ctrl_c_leaves_nothing_and_says_so(tiny_folder, tmp_path):
     out = tmp_path / "a.wav"
     text = "good morning to you all. " * 150
     arguments = ["--engine", str(tiny_folder), "--out", str(out), "--temperature", "0"]
+    # Native kernels would have said it all before the signal comes.
+    arguments += ["--optimizations", "frame_step,true_streaming"]
     process = subprocess.Popen(
         [sys.executable, "-m", "workbench", "speak", text, *arguments],
         stderr=subprocess.PIPE,
@@ -209,3 +211,39 @@ def test_bench_streams_tells_each_load(tiny_folder, capsys):
     assert all(load["audio_s_per_s"] > 0 for load in told["loads"])
     assert main(["bench", "streams", *arguments, "--streams", "two", "--json"]) == 2
     assert "two" in last_json(capsys)["error"]
+
+
+def test_bench_soak_answers_in_figures_and_code(tiny_folder, capsys):
+    arguments = ["--engine", str(tiny_folder), "--max-frames", "3"]
+    code = main(["bench", "soak", *arguments, "--texts", "10", "--json"])
+    told = last_json(capsys)
+    assert code == (not told["ok"])
+    assert told["same"]
+    assert len(told["resident_bytes"]) == told["texts"] == 10
+    assert main(["bench", "soak", *arguments, "--texts", "3", "--json"]) == 2
+
+
+def test_train_lora_makes_an_adapter_that_speaks(tiny_folder, tmp_path, capsys):
+    from tests.finetune.sounds import recordings
+
+    data, out = tmp_path / "voice", tmp_path / "out"
+    recordings(data, 3)
+    common = [str(data), "--out", str(out), "--base", str(tiny_folder), "--device", "cpu"]
+    settings = ["--epochs", "1", "--rank", "2", "--voice", "1", "--voice-name", "Anna", "--json"]
+    assert main(["train", "lora", *common, *settings, "--batch", "auto"]) == 0
+    assert last_json(capsys)["stages"]["adapter"]["finished"]
+    assert (out / "adapter" / "adapter_model.safetensors").is_file()
+    assert main(["train", "lora", *common, *settings, "--batch", "many"]) == 2
+    assert "many" in last_json(capsys)["error"]
+    assert main(["train", "lora", str(tmp_path / "none"), "--json"]) == 2
+    assert "no folder" in last_json(capsys)["error"]
+
+
+def test_train_names_bad_data(tmp_path, capsys):
+    assert main(["train", "chat", str(tmp_path / "none.jsonl"), "--json"]) == 2
+    assert "none.jsonl" in last_json(capsys)["error"]
+    assert main(["train", "whisper", str(tmp_path), "--base", "./missing", "--json"]) == 2
+    assert "missing" in last_json(capsys)["error"]
+    arguments = [str(tmp_path), "--settings", "warp", "--device", "cpu", "--json"]
+    assert main(["bench", "training", *arguments]) == 2
+    assert "warp" in last_json(capsys)["error"]

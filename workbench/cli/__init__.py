@@ -14,22 +14,32 @@ from workbench.cli import (
     bench,
     calibrate,
     claims,
+    clone,
     compare,
+    converse,
+    engines,
     hardware,
     optimizations,
     profile,
+    reel,
     run,
     speak,
     train,
     transcribe,
+    turns,
 )
 from workbench.errors import WorkbenchError
 
 COMMANDS = (
     hardware,
     speak,
+    clone,
+    reel,
     transcribe,
+    turns,
+    converse,
     run,
+    engines,
     optimizations,
     ablate,
     compare,
@@ -66,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code.
 
     0 is success, 1 a failed notebook or check, 2 unusable input, 3 a model's files, 4 an output
-    that can't be written, 5 a record, 130 Ctrl-C.
+    that can't be written, 5 a record, 6 a service, 7 memory, 130 Ctrl-C.
     """
     options = parser().parse_args(arguments)
     try:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.studies import defaults
+from workbench.studies.ablation import defaults
 
 _FIELDS = ("engine", "weights", "device", "voice", "design", "optimizations", "base", "texts",
-           "max_frames", "threads", "trials", "starts", "seconds", "threshold", "seed",
+           "max_frames", "threads", "trials", "starts", "passes", "seconds", "threshold", "seed",
            "sentences")  # fmt: skip
 
 
@@ -44,6 +44,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         ("threads", {"type": int, "help": "CPU threads of every arm (default: the engine's)"}),
         ("trials", {"type": int, "help": f"rounds a study at most (default: {defaults.TRIALS})"}),
         ("starts", {"type": int, "help": "processes each arm goes through (default: the plan's)"}),
+        ("passes", {"type": int, "help": "texts each arm speaks a round, in turns (default: 1)"}),
         ("seconds", {"type": float, "help": "most time for the trials of each study"}),
         ("threshold", {"type": float,
                        "help": f"the least that matters (default: {defaults.THRESHOLD})"}),
@@ -63,8 +64,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Runs the ablation; exit code 1 where nothing could be measured."""
     from workbench.measure.record import outputs_dir
-    from workbench.studies.ablation import run_ablation
-    from workbench.studies.settings import read_settings, settings_from
+    from workbench.studies.ablation.run import run_ablation
+    from workbench.studies.ablation.settings import read_settings, settings_from
 
     fields: dict[str, Any] = {}
     if options.study is not None:

@@ -5,19 +5,42 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from workbench.cli import bench_csm, bench_rvq, bench_streams
+from workbench.cli import (
+    bench_asr,
+    bench_chat,
+    bench_csm,
+    bench_rvq,
+    bench_soak,
+    bench_streams,
+    bench_training,
+    bench_turns,
+)
 
-_BENCHES = {"csm": bench_csm, "rvq": bench_rvq, "streams": bench_streams}
+_BENCHES = {
+    "asr": bench_asr,
+    "chat": bench_chat,
+    "csm": bench_csm,
+    "rvq": bench_rvq,
+    "soak": bench_soak,
+    "streams": bench_streams,
+    "training": bench_training,
+    "turns": bench_turns,
+}
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command and its own commands."""
     command: argparse.ArgumentParser = commands.add_parser(
         "bench",
-        help="time CSM's frame step, the native kernels, or many streams at a time",
-        description="csm: transformers' generate against each rung of the frame step.\n"
+        help="time CSM, kernels, streams, recognizers, chat models, turn detectors or training",
+        description="asr: ways of recognizing speech, latency against word errors.\n"
+        "chat: ways of answering, time to first token and tokens a second.\n"
+        "csm: transformers' generate against each rung of the frame step.\n"
         "rvq: the native search of Mimi's codebooks against PyTorch.\n"
-        "streams: how many streams are in real time, and when each is first heard.",
+        "streams: how many streams are in real time, and when each is first heard.\n"
+        "training: what each setting of training does to its speed and memory.\n"
+        "turns: how often turn detectors cut a speaker off, against how long they wait.\n"
+        "soak: a thousand texts: memory flat, nothing compiled anew, streamed = offline.",
         epilog="examples:\n  workbench bench csm --json | tail -n 1\n  workbench bench rvq\n",
     )
     inner = command.add_subparsers(dest="bench", required=True, metavar="WHAT")

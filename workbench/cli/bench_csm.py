@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from workbench.studies.bench_csm import OURS, THEIRS, Bench, BenchSettings, bench
+from workbench.studies.frames.bench import OURS, THEIRS, Bench, BenchSettings, bench
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:

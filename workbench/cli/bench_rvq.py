@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Times; exit code 1 if a code was not exact."""
     from workbench.native import describe, native_status
-    from workbench.studies.rvq import bench, random_mimi
+    from workbench.studies.rvq.bench import bench, random_mimi
 
     status = native_status()
     if not status.built:

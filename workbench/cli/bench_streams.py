@@ -48,7 +48,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         options.engine,
         weights=options.weights,
         device=options.device,
-        optimizations=_optimizations(options.optimizations),
+        optimizations=switches(options.optimizations),
     )
     dtype = str(engine.dtype).removeprefix("torch.")
     place = "cpu" if engine.device.type == "cpu" else None  # None: the GPU
@@ -83,8 +83,8 @@ def _numbers(text: str) -> list[int]:
         raise InputError(f"loads {text!r}", "give numbers with commas: 1,2,4") from problem
 
 
-def _optimizations(text: str | None) -> str | list[str] | None:
-    """A preset's name as it is, switches as a list."""
+def switches(text: str | None) -> str | list[str] | None:
+    """A preset's name as it is, switches as a list; None for the default."""
     from workbench.optimizations.presets import PRESETS
 
     if text is None or text in PRESETS:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from workbench.studies.ablation import defaults
+
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command's options."""
@@ -31,6 +33,17 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--engine", default="csm-nano", help="what real studies speak with (default: %(default)s)"
     )
     command.add_argument(
+        "--trials", type=int, default=120, help="rounds of a study (default: %(default)s)"
+    )
+    command.add_argument(
+        "--starts", type=int, default=defaults.CALIBRATION_STARTS,
+        help="processes each arm goes through (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument(
+        "--passes", type=int, default=defaults.CALIBRATION_PASSES,
+        help="texts each arm speaks in a round, in turns (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument(
         "--out", type=Path, help="folder of the records (default: outputs/calibration)"
     )
     return command
@@ -38,6 +51,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Calibrates; exit code 0 whatever the rates are: they are what was asked for."""
+    from workbench.measure.plan import Plan
     from workbench.measure.record import outputs_dir
     from workbench.studies.calibration import calibrate
 
@@ -46,6 +60,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         simulated=options.simulated,
         real=options.real,
         engine=options.engine,
+        plan=Plan(trials=options.trials, starts=options.starts, passes=options.passes),
         progress=lambda words: print(words, file=sys.stderr, flush=True),
     )
     if not options.json:

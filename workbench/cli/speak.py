@@ -34,14 +34,20 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         '  workbench speak "good morning" --implementation transformers   # the baseline\n'
         '  workbench speak "good morning" --optimizations frame_step,true_streaming,bf16\n'
         '  workbench speak "good morning" --engine csm-1b --weights random   # timing only\n'
+        '  workbench speak "what a surprise!" --mode auto      # Piper, Chatterbox, or csm-nano\n'
         '  echo "good morning" | workbench speak -\n',
     )
     command.add_argument("text", metavar="TEXT", help="what to say; - reads standard input")
     command.add_argument(
+        "--mode",
+        choices=("fast", "cinematic", "auto"),
+        help="by purpose instead of --engine: fast is Piper, cinematic Chatterbox (--reference is "
+        "the voice it clones), auto chooses and says why",
+    )
+    command.add_argument(
         "--engine",
-        default=_DEFAULT_ENGINE,
         help="csm-nano (shipped), csm-1b (from the hub), a folder, or a hub id "
-        "(default: %(default)s)",
+        f"(default: {_DEFAULT_ENGINE})",
     )
     command.add_argument("--voice", type=int, default=0, help="speaker id (default: 0)")
     command.add_argument(
@@ -70,24 +76,36 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--reference-text", help="what is said in --reference")
     command.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     command.add_argument("--dtype", help="float32, bfloat16 or float16 (default: by the device)")
+    command.add_argument(
+        "--safe-modes",
+        action="store_true",
+        default=None,
+        help="where memory runs out, use 16-bit weights, then the CPU, and say so "
+        "(default: WORKBENCH_SAFE_MODES)",
+    )
     return command
 
 
 def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Speaks; returns the summary and the exit code."""
     text = checked(sys.stdin.read() if options.text == "-" else options.text)
+    if options.mode is not None:
+        return _by_mode(text, options)
     context = _context(options)
     out: Path = options.out
     require_writable_sound_file(out)
     started = time.perf_counter()
     engine = load(
-        options.engine,
+        options.engine or _DEFAULT_ENGINE,
         weights=options.weights,
         implementation=options.implementation,
         device=options.device,
         dtype=options.dtype,
         optimizations=_optimizations(options.optimizations),
+        safe_modes=options.safe_modes,
     )
+    for mode in engine.safe_modes:
+        print(f"safe mode: {mode}", file=sys.stderr)
     for name, reason in engine.left_out.items():
         print(f"left out {name}: {reason}", file=sys.stderr)
     load_s = time.perf_counter() - started
@@ -105,11 +123,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     for _ in stream:
         pass
     speech = stream.speech
-    if not len(speech):
-        raise InputError(
-            "the model ended before its first frame, so there is no sound",
-            "try another --seed, --voice or --temperature",
-        )
+    _require_sound(speech)
     speech.write(out)
     summary = {**_summary(speech), "engine": engine.name, "device": engine.device.type}
     summary["threads"] = engine.threads
@@ -118,6 +132,50 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     if not options.json:
         _describe(speech, engine.voices[speech.voice], out)
     return summary, 0
+
+
+def _by_mode(text: str, options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    """``workbench.speak``: the engine follows from the mode."""
+    import warnings
+
+    from workbench.engines.speak import FellBack, speak
+
+    mine = ("engine", "implementation", "optimizations", "temperature", "max_frames", "device")
+    given = [name for name in (*mine, "dtype") if getattr(options, name) is not None]
+    given += ["weights"] * (options.weights != "auto")
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise InputError(f"--mode beside {names}", "leave out --mode, which chooses the engine")
+    require_writable_sound_file(options.out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FellBack)  # said below, in the command line's own way
+        spoken = speak(
+            text,
+            options.mode,
+            options.reference,
+            prompt_text=options.reference_text or "",
+            voice=options.voice,
+            seed=options.seed,
+        )
+    for words in spoken.fallbacks:
+        print(f"fell back: {words}", file=sys.stderr)
+    _require_sound(spoken.speech)
+    spoken.speech.write(options.out)
+    summary = {**_summary(spoken.speech), "engine": spoken.engine, "out": str(options.out)}
+    summary |= {"mode": spoken.mode, "asked": spoken.asked}
+    summary |= {"reasons": list(spoken.reasons), "fallbacks": list(spoken.fallbacks)}
+    if not options.json:
+        print(f"{spoken.engine}, {spoken.mode}: {'; '.join(spoken.reasons)}")
+        _describe(spoken.speech, spoken.voice_name, options.out)
+    return summary, 0
+
+
+def _require_sound(speech: Speech) -> None:
+    if not len(speech):
+        raise InputError(
+            "the model ended before its first frame, so there is no sound",
+            "try another --seed, --voice or --temperature",
+        )
 
 
 def _optimizations(text: str | None) -> list[str] | str | None:
@@ -174,6 +232,7 @@ def _summary(speech: Speech) -> dict[str, Any]:
         "weights": speech.weights,
         "voice": speech.voice,
         "seed": speech.seed,
+        "safe_modes": list(speech.safe_modes),
         "peak_dbfs": speech.peak_dbfs if math.isfinite(speech.peak_dbfs) else None,
         "audible_onset_s": onset,
     }

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.audio import Audio
-from workbench.engines.partials import Partial, partials
-from workbench.engines.recognize import IMPLEMENTATIONS, load_recognizer
-from workbench.engines.transcript import Recognizer, Transcript
+from workbench.engines.asr.load import IMPLEMENTATIONS, load_recognizer
+from workbench.engines.asr.partials import Partial, partials
+from workbench.engines.asr.transcript import Recognizer, Transcript
 from workbench.errors import InputError
 from workbench.models.whisper.find import NANO
 

@@ -13,7 +13,7 @@ from workbench.lab.players import players
 from workbench.lab.report import Report
 from workbench.optimizations.registry import choose
 from workbench.profiling.roofline import FrameLimit
-from workbench.studies.result import Ablation
+from workbench.studies.ablation.result import Ablation
 
 
 def switch_guide(optimization: str) -> Any:

@@ -54,14 +54,14 @@ def growth(
     axes.set_xlim(streams[0] / 1.15, streams[-1] * 1.25)
     axes.set_xticks(streams, [f"{count:,}" for count in streams])
     axes.set_xlabel("streams at a time (number)")
-    _plain_log(axes, [*values, *([] if deadline is None else [deadline])])
+    plain_log(axes, [*values, *([] if deadline is None else [deadline])])
     axes.grid(visible=True, axis="y")
     axes.set_ylabel(ylabel)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=9.5, borderaxespad=0.2)
     return drawn
 
 
-def _plain_log(axes: Any, values: list[float]) -> None:
+def plain_log(axes: Any, values: list[float]) -> None:
     """A logarithmic y axis with plain numbers."""
     low, high = min(values) / 1.3, max(values) * 1.3
     steps = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
+
+
+def passing(title: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """A bar that counts what passes: ``wrap=lab.passing("speaking")``; it goes at the end."""
+    return lambda items: tqdm(items, desc=title, leave=False, file=sys.stderr)
 
 
 class Progress:

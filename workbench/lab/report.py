@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.audio import Audio
+from workbench.cloning.mark import write_marked
 from workbench.errors import InputError, RecordError
 from workbench.files import write_bytes, write_text
 from workbench.measure import record as records
@@ -79,9 +80,17 @@ class Report:
 
             show_figure(figure, alt)
 
-    def clip(self, name: str, audio: Audio, alt: str) -> None:
-        """Saves a clip beside the record, without loss (FLAC); ``alt`` says what one hears."""
-        Audio(audio.samples, audio.rate_hz).write(self._file(name, ".flac"))
+    def clip(
+        self, name: str, audio: Audio, alt: str, mark: Mapping[str, Any] | None = None
+    ) -> None:
+        """Saves a clip beside the record, without loss (FLAC); ``alt`` says what one hears.
+
+        ``mark`` says in the file that it is synthetic (``workbench.cloning.mark.provenance``).
+        """
+        if mark is None:
+            Audio(audio.samples, audio.rate_hz).write(self._file(name, ".flac"))
+        else:
+            write_marked(self._file(name, ".flac"), audio, mark)
         self._register("clip", name, ".flac", alt)
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]], alt: str) -> None:

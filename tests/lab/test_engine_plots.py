@@ -1,0 +1,23 @@
+"""Plots and tables of engines."""
+
+import pytest
+
+from workbench.errors import InputError
+from workbench.lab import engine_plots
+
+
+def test_steps_are_drawn_where_they_lie():
+    figure = engine_plots.step_rows({"a": [0, 0.5, 1], "b": [0, 1]}, "title", "caption")
+    (axes,) = figure.axes
+    drawn = [list(line.get_xdata()) for line in axes.lines]
+    assert drawn == [[0, 0.5, 1], [0, 1]]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    with pytest.raises(InputError, match="no schedules"):
+        engine_plots.step_rows({}, "title", "caption")
+
+
+def test_without_f5_its_remedy_is_shown(monkeypatch, tmp_path):
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
+    shown = engine_plots.show_f5(None, None)
+    assert "workbench engines install f5" in str(shown)
+    assert str(engine_plots.play_f5(None, None)) == "No clips."
