@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 import torch
 
@@ -13,6 +15,14 @@ def pytest_collection_modifyitems(items):
 def one_thread():
     # Two cores are the smallest machine; tiny tensors are faster on one thread anyway.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def collector_back():
+    """An arm puts its process's garbage collector to rest for good; here it is the tests' own."""
+    yield
+    gc.unfreeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,9 @@ from workbench._version import __version__
 
 if TYPE_CHECKING:
     from workbench.engines.load import load as load
+    from workbench.engines.speak import speak as speak
 
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "load", "speak"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +21,8 @@ def __getattr__(name: str) -> Any:
         from workbench.engines.load import load
 
         return load
+    if name == "speak":
+        from workbench.engines.speak import speak
+
+        return speak
     raise AttributeError(f"module 'workbench' has no attribute {name!r}")
