@@ -18,5 +18,5 @@ SENTENCES = 10
 TEXTS = ("good morning sarah", "the red house is near the river")
 
 # What it takes to find 3 % where trials scatter by 5 % and processes by more than 1 %.
-CALIBRATION_STARTS = 24
-CALIBRATION_PASSES = 4
+CALIBRATION_STARTS = 12
+CALIBRATION_PASSES = 3
