@@ -59,6 +59,23 @@ def usable_cores() -> float | None:
     return min(mask, quota) if mask and quota else mask
 
 
+def keep_on_one_core(pid: int) -> int | None:
+    """Keeps the main thread of process ``pid`` on the last of our cores; which one it is.
+
+    None where this system can't (macOS), where there is one core only, or the process is gone.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2:
+        return None
+    try:
+        os.sched_setaffinity(pid, {max(cores)})
+    except OSError:
+        return None
+    return max(cores)
+
+
 def physical_cores() -> int | None:
     """Cores of this machine, hyperthreads counted once; None where psutil isn't installed."""
     try:
