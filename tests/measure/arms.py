@@ -59,6 +59,20 @@ class Changing(Spinner):
         return {"implementation": os.getpid()}
 
 
+class OnThreads(Spinner):
+    """Says on how many threads it runs, and how many cores it may use."""
+
+    def __init__(self, threads):
+        super().__init__()
+        self.threads = threads
+
+    def about(self):
+        return {**super().about(), "threads": self.threads}
+
+    def trial(self, index, seed):
+        return {**super().trial(index, seed), "cores": float(len(os.sched_getaffinity(0)))}
+
+
 class FailsLater(Spinner):
     """Can be started ``most`` times only; ``folder`` remembers how often it was."""
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from workbench.errors import InputError, OutputError
+from workbench.hardware.cpu import keep_on_one_core
 from workbench.measure import memory
 from workbench.measure.arm import Arm, unit_of
 from workbench.measure.host import Host
@@ -67,6 +68,29 @@ def test_each_arm_has_a_process_and_pairs_share_a_seed(plain):
         assert result.starts[0].warm_up_s == 0.25  # apart, never among the samples
         assert result.starts[0].resident_bytes > 1_000_000
         assert result.about["implementation"] == "spin"
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="needs two cores, and a system that keeps a process on one",
+)
+def test_arms_of_one_thread_share_a_core():
+    def threaded(name, threads):
+        return Arm(name, "tests.measure.arms:OnThreads", {"threads": threads})
+
+    found = study(threaded("many", 2), baseline=threaded("one", 1), starts=2)
+    last = max(os.sched_getaffinity(0))
+    for name in ("one", CONTROL):
+        assert found.result(name).about["core"] == last
+        assert set(found.result(name).of("cores")) == {1.0}
+    assert "core" not in found.result("many").about
+    assert set(found.result("many").of("cores")) == {float(len(os.sched_getaffinity(0)))}
+
+
+def test_a_process_that_is_gone_is_kept_nowhere():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert keep_on_one_core(ended.pid) is None
 
 
 def test_a_trial_of_several_passes_is_their_mean_and_arms_take_turns_in_each():
