@@ -17,6 +17,6 @@ SENTENCES = 10
 # In the nano voices' domain, of two lengths, so that no arm is tuned to one.
 TEXTS = ("good morning sarah", "the red house is near the river")
 
-# What it takes to find 3 % where trials scatter by 5 % and processes by more than 1 %.
-CALIBRATION_STARTS = 12
-CALIBRATION_PASSES = 3
+# What it takes to find 3 % where trials of two arms scatter by 5 % and processes by 0.5 %.
+CALIBRATION_STARTS = 8
+CALIBRATION_PASSES = 1
