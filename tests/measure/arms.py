@@ -70,7 +70,9 @@ class OnThreads(Spinner):
         return {**super().about(), "threads": self.threads}
 
     def trial(self, index, seed):
-        return {**super().trial(index, seed), "cores": float(len(os.sched_getaffinity(0)))}
+        huge = os.environ["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+        cores = len(os.sched_getaffinity(0))
+        return {**super().trial(index, seed), "cores": float(cores), "huge": float(huge)}
 
 
 class FailsLater(Spinner):

@@ -87,6 +87,18 @@ def test_arms_of_one_thread_share_a_core():
     assert set(found.result("many").of("cores")) == {float(len(os.sched_getaffinity(0)))}
 
 
+def test_arms_ask_for_huge_pages_unless_told_otherwise(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    own = {"GLIBC_TUNABLES": "glibc.malloc.check=0"}
+    told = Arm("told", "tests.measure.arms:OnThreads", {"threads": 2}, environment=own)
+    usual = Arm("usual", "tests.measure.arms:OnThreads", {"threads": 2})
+    found = study(told, baseline=usual, starts=2)
+    assert set(found.result("usual").of("huge")) == {1.0}
+    assert set(found.result("told").of("huge")) == {0.0}
+    assert found.result("usual").about["malloc"] == "glibc.malloc.hugetlb=1"
+    assert found.result("told").about["malloc"] == "glibc.malloc.check=0"
+
+
 def test_a_process_that_is_gone_is_kept_nowhere():
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()

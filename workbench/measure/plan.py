@@ -28,7 +28,7 @@ class Plan:
 
     ``starts`` is how many processes each arm goes through, one after another, the rounds being
     divided among them (None: one for every 10 rounds, at least 4). Two processes of one arm differ
-    by about one per cent for as long as they live, which no number of trials in them shows; so
+    by up to one per cent for as long as they live, which no number of trials in them shows; so
     more starts narrow the interval where more trials don't. ``passes`` is how many pieces of work
     make one trial of an arm: in each pass of a round every arm does one, so that a machine which
     drifts within a second does so for all of them; a sample is their mean. ``layout`` is

@@ -36,7 +36,7 @@ FILE = "calibration.json"
 SCHEMA_VERSION = 1
 SLOWED = "slowed"
 TEXTS = ("good morning, your table is ready at noon", "the train to paris leaves on friday at ten")
-MAX_FRAMES = 40  # short turns scatter more (13 % of a pair at 10 frames, 5 % at 40): a start is cold
+MAX_FRAMES = 40  # pairs of 10 frames scatter by 13 %, of 40 by 5 %: the first are cold
 NOISES = (0.02, 0.03, 0.05)  # of a trial, standard deviation of the logarithm
 PROCESS_SPREADS = (0.0, 0.005, 0.007, 0.01, 0.02)  # between processes of one arm
 
