@@ -83,6 +83,37 @@ def test_presets_are_told_and_can_be_changed():
         preset("nobody")
 
 
+def test_a_comparison_is_written_as_a_study(tmp_path, monkeypatch, capsys):
+    from tests.measure import studies
+    from workbench.conversation import arm
+    from workbench.measure import record
+    from workbench.measure.study_record import read_study
+
+    asked = {}
+
+    def compared(engines, questions, **settings):
+        asked.update(settings, questions=questions)
+        arms = {"serial": 1.0, "A/A control": 1.0, "overlapped": 0.5}
+        study = studies.made(arms, name="conversation", rounds=12, metric="first_audio_ms")
+        for one in study.results.values():
+            one.samples["first_audio_ms"] = one.samples["frame_ms"]
+        return study
+
+    monkeypatch.setattr(arm, "compare_in_processes", compared)
+    monkeypatch.setattr(record, "outputs_dir", lambda: tmp_path / "outputs")
+    assert main(["converse", "--compare", "12", "--json"]) == 0
+    told = last_json(capsys)
+    assert asked["plan"].trials == 12
+    assert told["machine"] == "Zeta 1, 2 cores"
+    (folder,) = (tmp_path / "outputs").iterdir()  # without --out as well
+    assert folder.name.startswith("converse-")
+    kept = read_study(folder)
+    assert told["verdict"] == kept.verdict
+    assert told["arms"]["overlapped"]["p50"]["n"] == 12
+    assert main(["converse", "--compare", "12", "--out", str(tmp_path / "mine")]) == 0
+    assert read_study(tmp_path / "mine").name == "conversation"
+
+
 def test_a_machine_without_sound_says_so(monkeypatch, capsys):
     import sys
 

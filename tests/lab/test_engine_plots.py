@@ -2,8 +2,12 @@
 
 import pytest
 
+from tests.studies.engines.test_side_by_side import TEXTS, measured, speech
+from workbench import lab
 from workbench.errors import InputError
 from workbench.lab import engine_plots
+from workbench.measure.study_record import read_study
+from workbench.studies.engines.f5 import F5Study
 
 
 def test_steps_are_drawn_where_they_lie():
@@ -21,3 +25,12 @@ def test_without_f5_its_remedy_is_shown(monkeypatch, tmp_path):
     shown = engine_plots.show_f5(None, None)
     assert "workbench engines install f5" in str(shown)
     assert str(engine_plots.play_f5(None, None)) == "No clips."
+
+
+def test_f5_s_study_goes_beside_the_record(monkeypatch, tmp_path):
+    monkeypatch.setenv("WORKBENCH_RECORD", str(tmp_path / "a.record.json"))
+    report = lab.begin("81_test", "F5-TTS", {})
+    study = measured({"7 steps": 0.5})
+    clips = {name: [speech(), speech(seed=1)] for name in ("baseline", "7 steps")}
+    engine_plots.show_f5(report, F5Study(study, TEXTS, clips))
+    assert read_study(report.files / "f5_study").others == study.others

@@ -11,6 +11,7 @@ from workbench import lab
 from workbench.errors import InputError
 from workbench.lab import display, tuning
 from workbench.measure.study import CONTROL
+from workbench.measure.study_record import read_study
 
 TITLE, CAPTION = "The held-out loss falls by half", "tiny-csm on a test machine"
 CURVES = {
@@ -47,7 +48,9 @@ def test_a_history_and_a_study_are_shown(tmp_path, monkeypatch, capsys):
     tuning.show_losses(report, tmp_path, CAPTION)
     tuning.show_study(report, studies.made({"base": 1.0, CONTROL: 1.0, "b": 0.8}), "arms", TITLE)
     tuning.show_study(report, None, "none", TITLE)
-    assert {path.name for path in report.files.iterdir()} == {"losses.png", "arms.png"}
+    kept = {path.name for path in report.files.iterdir()}
+    assert kept == {"losses.png", "arms.png", "arms_study"}
+    assert read_study(report.files / "arms_study").others[-1] == "b"
     assert "left out" in capsys.readouterr().out
     with pytest.raises(InputError, match="no history"):
         tuning.show_losses(report, tmp_path / "none", CAPTION)

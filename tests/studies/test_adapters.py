@@ -1,6 +1,12 @@
+import json
+
+import pytest
+
 from tests.measure import studies
+from workbench.cli import main
 from workbench.engines.adapters import LOOK_INTO_WEIGHTS
 from workbench.measure.study import CONTROL
+from workbench.measure.study_record import read_study
 from workbench.measure.verdict import Verdict
 from workbench.studies import adapters
 
@@ -35,3 +41,26 @@ def test_the_finding_has_both_verdicts():
     assert study.judgement(adapters.UNMERGED).verdict == Verdict.SLOWER
     assert "unmerged it is SLOWER" in found
     assert "wasn't measured" in adapters.finding(None)
+
+
+@pytest.mark.parametrize("failed", [(), ("baseline",)])
+def test_the_command_writes_the_study(failed, monkeypatch, tmp_path, capsys):
+    asked = {}
+
+    def measured(adapter, **settings):
+        asked.update(settings, adapter=adapter)
+        arms = {adapters.MERGED: 1.0, adapters.UNMERGED: 1.4}
+        return studies.made(arms, name="adapter", failed=failed)
+
+    monkeypatch.setattr(adapters, "adapter_study", measured)
+    common = ["bench", "adapter", str(tmp_path), "--trials", "12", "--out", str(tmp_path / "cost")]
+    assert main([*common, "--json"]) == (1 if failed else 0)
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (asked["adapter"], asked["plan"].trials) == (tmp_path.resolve(), 12)
+    kept = read_study(tmp_path / "cost")
+    assert told["unmerged"] == str(kept.judgement(adapters.UNMERGED))
+    assert told["verdict"] == kept.verdict
+    assert main(common) == (1 if failed else 0)
+    assert "Merged, an adapter is" in capsys.readouterr().out
+    assert main(["bench", "adapter", str(tmp_path / "none"), "--json"]) == 2
+    assert "workbench train lora" in capsys.readouterr().out

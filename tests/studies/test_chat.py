@@ -10,6 +10,7 @@ from workbench.cli import main
 from workbench.engines.chat.messages import Reply
 from workbench.errors import InputError
 from workbench.hardware.ceilings import Ceiling, Ceilings
+from workbench.measure.record import read
 from workbench.profiling.token_limit import token_limit
 from workbench.studies.chat import (
     QUESTIONS,
@@ -19,6 +20,7 @@ from workbench.studies.chat import (
     limits,
     ways,
 )
+from workbench.studies.claims.records import from_record
 
 
 def reply(way: str, scale: float, text: str = "it is sunny", tokens: int = 4) -> Reply:
@@ -119,14 +121,19 @@ def test_ways_by_name():
         ways(["magic"])
 
 
-def test_the_command(folder, capsys):
+def test_the_command(folder, tmp_path, capsys):
     common = ["bench", "chat", "--engine", folder, "--device", "cpu", "--rounds", "2"]
     common += ["--question", "where is the market", "--max-tokens", "4"]
     chosen = ["--ways", "transformers; static cache"]
-    assert main([*common, *chosen, "--json"]) == 0
+    assert main([*common, *chosen, "--out", str(tmp_path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [way["way"] for way in said["ways"]] == ["transformers", "static cache"]
     assert said["answers"][0]["question"] == "where is the market"
+    record = read(tmp_path / "chat.record.json")
+    assert len(record.metric("first text/static cache").samples) == 2
+    assert folder.endswith(record.details["model"])
+    assert record.parameters["rounds"] == 2
+    assert set(from_record(record)) == {"chat_answer"}
     assert main([*common, *chosen]) == 0
     assert "tokens a second" in capsys.readouterr().out
     assert main([*common, "--ways", "magic", "--json"]) == 2

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from workbench.cli import (
+    bench_adapter,
     bench_asr,
     bench_chat,
     bench_csm,
@@ -17,6 +18,7 @@ from workbench.cli import (
 )
 
 _BENCHES = {
+    "adapter": bench_adapter,
     "asr": bench_asr,
     "chat": bench_chat,
     "csm": bench_csm,
@@ -33,7 +35,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         "bench",
         help="time CSM, kernels, streams, recognizers, chat models, turn detectors or training",
-        description="asr: ways of recognizing speech, latency against word errors.\n"
+        description="adapter: what a LoRA adapter costs while speaking.\n"
+        "asr: ways of recognizing speech, latency against word errors.\n"
         "chat: ways of answering, time to first token and tokens a second.\n"
         "csm: transformers' generate against each rung of the frame step.\n"
         "rvq: the native search of Mimi's codebooks against PyTorch.\n"

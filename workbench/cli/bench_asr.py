@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from workbench.cli.bench_record import add_out, begun
 from workbench.measure.statistics import Interval
 from workbench.models.whisper.find import NANO
 from workbench.studies.asr.study import DEFAULT_WAYS, WAYS, RecognizerComparison
@@ -22,6 +23,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "clip by clip.\nWays: " + "; ".join(WAYS) + ".",
         epilog="examples:\n"
         "  workbench bench asr --sentences 100\n"
+        '  workbench bench asr --engine base --weights random --ways "float32; int8" --out DIR\n'
         '  workbench bench asr --ways "float32; int8" --speech recordings --engine small --json\n'
         "  workbench bench asr --engine large-v3-turbo --weights random   # times alone\n",
     )
@@ -36,6 +38,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add("--device", help="cpu or cuda (default: cuda where there is one)")
     add("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     add("--seed", type=int, default=0, help="(default: %(default)s)")
+    add_out(command)
     return command
 
 
@@ -48,6 +51,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
     ways = chosen([name.strip() for name in options.ways.split(";") if name.strip()])
     clips = speech_for(options.speech, options.voice_engine, options.sentences, seed=options.seed)
+    record = begun("asr", options)
     result = compare_recognizers(
         clips,
         ways,
@@ -59,9 +63,13 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         device=options.device,
         threads=options.threads,
     )
+    told = _told(result)
+    if options.out is not None:
+        path = record.write(options.out, result.verdict, result.samples(), **result.details())
+        told["record"] = str(path)
     if not options.json:
         _show(result)
-    return _told(result), 0
+    return told, 0
 
 
 def _told(result: RecognizerComparison) -> dict[str, Any]:

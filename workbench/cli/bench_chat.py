@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from workbench.cli.bench_record import add_out, begun
 from workbench.measure.statistics import Interval
 from workbench.models.chat.find import NANO
 from workbench.studies.chat import DEFAULT_WAYS, QUESTIONS, WAYS, ChatComparison
@@ -22,7 +23,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         epilog="examples:\n"
         "  workbench bench chat\n"
         "  workbench bench chat --engine smollm2-1.7b --draft smollm2-135m --json\n"
-        "  workbench bench chat --engine llama-3.2-1b --weights random   # times alone\n",
+        "  workbench bench chat --engine llama-3.2-1b --weights random --out DIR   # times alone\n",
     )
     add = command.add_argument
     add("--engine", default=NANO, help="chat-nano, a known model, a folder or a hub id")
@@ -36,6 +37,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add("--dtype", help="float32, bfloat16 or float16 (default: by the device)")
     add("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     add("--seed", type=int, default=0, help="of the order (default: %(default)s)")
+    add_out(command)
     return command
 
 
@@ -46,6 +48,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from workbench.studies.chat import compare_chats, ways
 
     names = [name.strip() for name in options.ways.split(";") if name.strip()]
+    record = begun("chat", options)
     result = compare_chats(
         options.question or QUESTIONS,
         ways(names, options.draft),
@@ -59,9 +62,13 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         dtype=options.dtype,
         threads=options.threads,
     )
+    told = _told(result)
+    if options.out is not None:
+        path = record.write(options.out, result.verdict, result.samples(), **result.details())
+        told["record"] = str(path)
     if not options.json:
         _show(result)
-    return _told(result), 0
+    return told, 0
 
 
 def _told(result: ChatComparison) -> dict[str, Any]:

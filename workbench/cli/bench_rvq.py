@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
+from workbench.cli.bench_record import add_out, begun
 from workbench.errors import InputError
 
 
@@ -19,7 +21,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "against that compiled. All take\nturns in every round; a whole encode stands beside it. "
         "Needs the native kernels.",
         epilog="examples:\n"
-        "  workbench bench rvq\n"
+        "  workbench bench rvq --out outputs/rvq\n"
         "  workbench bench rvq --frames 1,125 --no-compile --json | tail -n 1\n",
     )
     command.add_argument("--frames", default="1,13,125,1250", help="lengths (default: %(default)s)")
@@ -28,6 +30,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--seconds", type=float, default=4.0, help="for each length (default: %(default)s)"
     )
     command.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    add_out(command)
     return command
 
 
@@ -39,6 +42,8 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     status = native_status()
     if not status.built:
         raise InputError(f"the native kernels are {status.reason}", status.remedy)
+    record = begun("rvq", options)
+    samples: list[tuple[str, Sequence[float], str]] = []
     summary = bench(
         random_mimi(),
         frames=_numbers("--frames", options.frames),
@@ -46,11 +51,17 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         seconds=options.seconds,
         compiled=not options.no_compile,
         progress=lambda what: print(f"{what} …", file=sys.stderr, flush=True),
+        keep=lambda *sample: samples.append(sample),
     )
     summary = {"kernels": describe(), **summary}
+    exact = all(one["exact"] for one in summary["frames"].values())
+    if options.out is not None:
+        verdict = "all codes exact" if exact else "not all codes are exact"
+        path = record.write(options.out, verdict, samples, kernels=describe(), exact=exact)
+        summary["record"] = str(path)
     if not options.json:
         _show(summary)
-    return summary, 0 if all(one["exact"] for one in summary["frames"].values()) else 1
+    return summary, 0 if exact else 1
 
 
 def _numbers(name: str, text: str) -> list[int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from workbench.cli.bench_record import add_out, begun
 from workbench.errors import InputError
 from workbench.measure.statistics import Interval
 from workbench.studies.turns.study import (
@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         epilog="examples:\n"
         "  workbench bench turns --turns 100\n"
         "  workbench bench turns --judge none --vad silero,webrtc --json\n"
-        "  workbench bench turns --words whisper-nano --out turns.json\n",
+        "  workbench bench turns --words whisper-nano --out outputs/turns\n",
     )
     add = command.add_argument
     add("--turns", type=int, default=60, help="(default: %(default)s)")
@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="shares of hesitations that may be cut off (default: %(default)s)")  # fmt: skip
     add("--threads", type=int, default=1, help="(default: %(default)s)")
     add("--seed", type=int, default=0, help="(default: %(default)s)")
-    add("--out", type=Path, help="file for every silence as a sample (JSON)")
+    add_out(command)
     return command
 
 
@@ -60,6 +60,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         None if options.words == _TRUE else options.words,
         options.threads,
     )
+    record = begun("turns", options)
     engine = workbench.load(options.engine)
     turns = spoken_turns(
         engine,
@@ -77,9 +78,11 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         budgets=_shares(options.budgets),
         wrap=lambda clips: tqdm(clips, desc="listening", leave=False, file=sys.stderr),
     )
-    if options.out is not None:
-        study.first.write(options.out)
     told = _told(study)
+    if options.out is not None:
+        silences = asdict(study.first)
+        path = record.write(options.out, study.verdict, study.samples_taken(), silences=silences)
+        told["record"] = str(path)
     if not options.json:
         _show(study)
     return told, 0

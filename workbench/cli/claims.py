@@ -19,16 +19,20 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="confirm or refute, on this machine, what others claim of optimizations",
         description="Answers every claim of the ledger (data/claims.yaml): confirmed, partly, "
         "refuted, or not measurable here,\nwith the measured interval beside the claimed one and "
-        "the reason. Measures what no --from folder holds.",
+        "the reason. Measures what no --from folder holds;\n--no-run answers from records alone. "
+        "Conversations, adapters, chat models and the native quantizer are measured\nby commands "
+        "of their own, which the answers name.",
         epilog="examples:\n"
         "  workbench claims --out outputs/claims --json\n"
         "  workbench claims --from outputs/all --out outputs/claims      # after workbench ablate\n"
+        "  workbench claims --from outputs/all --from outputs/talks --no-run\n"
         "  workbench claims --ids fern.compile.tts,rtx50.compile --trials 60\n"
         "\nRun again with the same --out, it goes on where it was interrupted.\n",
     )
     add = command.add_argument
     add("--from", dest="sources", type=Path, action="append", default=[], metavar="DIR",
-        help="an ablation, or earlier answers: used before measuring; repeatable")  # fmt: skip
+        help="what ablate, converse --compare, a bench or a notebook wrote, or earlier answers: "
+        "used before measuring; repeatable")  # fmt: skip
     add("--ids", metavar="A,B", default="", help="only these claims (default: all)")
     add("--no-run", action="store_true", help="measure nothing: answer from --from alone")
     add("--engine", help="the synthesizer (default: csm-nano)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add("--threads", type=int, help="CPU threads of each engine (default: half of the cores)")
     add("--seed", type=int, default=0, help="of the answer's voice, and of --soak")
     add("--out", type=Path,
-        help="write both sides and the waits into this file (--compare: a folder)")  # fmt: skip
+        help="write both sides and the waits into this file (--compare: the study into this "
+        "folder; default: outputs/converse-<time>)")  # fmt: skip
     add("--trace", type=Path, help="write all events into this JSON file")
     add("--microphone", action="store_true", help="listen and speak through sounddevice")
     add("--compare", type=int, metavar="TRIALS",
@@ -176,7 +178,9 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from workbench.conversation.arm import METRIC, compare_in_processes
     from workbench.conversation.questions import QUESTIONS
     from workbench.conversation.targets import percentile_interval
+    from workbench.hardware.fingerprint import label
     from workbench.measure.plan import Plan
+    from workbench.measure.record import outputs_dir
     from workbench.measure.study_record import write_study
 
     study = compare_in_processes(
@@ -185,10 +189,14 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         plan=Plan(trials=options.compare, seed=options.seed),
         progress=lambda words: print(words, file=sys.stderr, flush=True),
     )
-    summary: dict[str, Any] = {"verdict": study.verdict, "arms": {}}
-    if options.out is not None:
-        write_study(options.out, study)
-        summary["out"] = str(options.out)
+    out = options.out or outputs_dir() / time.strftime("converse-%Y%m%d-%H%M%S")
+    write_study(out, study)
+    summary: dict[str, Any] = {
+        "verdict": study.verdict,
+        "machine": label(dict(study.environment_before)),
+        "out": str(out),
+        "arms": {},
+    }
     for name, result in study.results.items():
         values = result.of(METRIC)
         if len(values) >= 2:
@@ -197,7 +205,7 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
             if not options.json:
                 print(f"{name}: first audio p50 {spread['p50']} ms, p95 {spread['p95']} ms")
     if not options.json:
-        print(study.verdict)
+        print(f"{study.verdict}\n{out}")
     return summary, 1 if study.failed else 0
 
 

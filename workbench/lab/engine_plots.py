@@ -13,6 +13,7 @@ from workbench.lab.players import players
 from workbench.lab.plots import interval_dots
 from workbench.lab.report import Report
 from workbench.lab.style import PALETTE, figure, styled
+from workbench.measure.study_record import write_study
 from workbench.studies.engines.f5 import F5Study, absence
 from workbench.studies.engines.side_by_side import EngineStudy
 
@@ -69,9 +70,10 @@ def play_engines(report: Report, study: EngineStudy) -> Rich:
 
 
 def show_f5(report: Report, study: F5Study | None) -> Any:
-    """Table and plot of F5-TTS's arms, or what is missing."""
+    """Table and plot of F5-TTS's arms, or what is missing; the study goes beside the record."""
     if study is None or not study.names:
         return Rich("", absence() if study is None else study.finding)
+    write_study(report.files / "f5_study", study.study)
     rows = study.rows()
     report.table("f5", rows, "F5-TTS by steps, type and compiler")
     unit = "real-time factor (s of work for 1 s of sound)"

@@ -16,6 +16,7 @@ from workbench.lab.report import Report
 from workbench.lab.style import PALETTE, figure, styled
 from workbench.measure.plan import Plan
 from workbench.measure.study import CONTROL, Study
+from workbench.measure.study_record import write_study
 
 _TRAINED, _HELD_OUT = "trained on", "held out"
 _MARKED = 30  # points of a curve that still get a marker each
@@ -73,10 +74,14 @@ def study_of(trials: int, run: Callable[[Plan], Study]) -> Study | None:
 
 
 def show_study(report: Report, study: Study | None, name: str, title: str) -> None:
-    """All arms of ``study`` with interval and verdict; says so where it was left out."""
+    """All arms of ``study`` with interval and verdict; says so where it was left out.
+
+    The study itself, with every raw sample, is written beside the record.
+    """
     if study is None:
         print("This study was left out: it was given no trials.")
         return
+    write_study(report.files / f"{name}_study", study)
     estimates = {}
     for arm in study.others:
         judgement = study.judgement(arm)

@@ -128,7 +128,10 @@ def about(engine: Any) -> dict[str, Any]:
         "threads": getattr(engine, "threads", torch.get_num_threads() if torch else None),
     }
     model = getattr(getattr(engine, "csm", None), "model", None)
-    return found if model is None else {**found, "weights_bytes": state_bytes(model.state_dict())}
+    if model is not None:
+        return {**found, "weights_bytes": state_bytes(model.state_dict())}
+    told = getattr(getattr(engine, "loaded", None), "weights_bytes", None)  # a guest's own count
+    return found if told is None else {**found, "weights_bytes": told}
 
 
 def state_bytes(state: Any) -> int:

@@ -22,7 +22,7 @@ from workbench.files import write_json
 
 SCHEMA_VERSION = 3  # 2: details of arms and studies; 3: the start that each sample belongs to
 
-Kind = Literal["notebook", "arm", "study"]
+Kind = Literal["notebook", "arm", "study", "bench"]
 Status = Literal["ok", "failed"]
 
 

@@ -28,6 +28,7 @@ _RECORD_OF = {
     "notebook": "the record of a notebook",
     "arm": "the record of an arm",
     "study": "the record of a study",
+    "bench": "the record of a bench",
 }
 
 

@@ -193,6 +193,17 @@ class ChatComparison:
             yield f"first text/{way}", [_first_text_ms(reply) for reply in replies], "ms"
             yield f"answer/{way}", self._answers_ms(way), "ms"
 
+    def details(self) -> dict[str, Any]:
+        """What a record keeps beside the samples: who answered what, and how long."""
+        first = self.replies[self.baseline][0]
+        return {
+            "model": first.model,
+            "weights": first.weights,
+            "questions": list(self.questions),
+            "tokens": {way: [one.tokens for one in of] for way, of in self.replies.items()},
+            "left_out": dict(self.left_out),
+        }
+
     def _answers_ms(self, way: str) -> list[float]:
         return [reply.generation_ms for reply in self.replies[way]]
 

@@ -12,6 +12,7 @@ from workbench.cli import main
 from workbench.engines.asr.load import load_recognizer
 from workbench.engines.asr.transcript import Transcript
 from workbench.errors import InputError
+from workbench.measure.record import read
 from workbench.studies.asr.speech import SpokenText, read_speech, speech_for
 from workbench.studies.asr.study import (
     BASELINE,
@@ -174,9 +175,15 @@ def test_the_command(whisper_folder, tmp_path, capsys):
         (tmp_path / f"{number}.txt").write_text(clip.text)
     common = ["bench", "asr", "--engine", str(whisper_folder), "--speech", str(tmp_path)]
     common += ["--ways", f"static cache, trimmed window; {QUICKEST}; float16", "--device", "cpu"]
-    assert main([*common, "--json"]) == 0
+    out = tmp_path / "out"
+    assert main([*common, "--out", str(out), "--json"]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [way["way"] for way in said["ways"]] == ["static cache, trimmed window", QUICKEST]
+    record = read(out / "asr.record.json")
+    assert len(record.metric(f"latency/{QUICKEST}").samples) == 2
+    assert record.details["texts"] == [clip.text for clip in CLIPS[:2]]
+    assert set(record.details["heard"]) == {"static cache, trimmed window", QUICKEST}
+    assert record.details["left_out"].keys() == {"float16"}
     assert said["left_out"].keys() == {"float16"}
     assert said["ways"][1]["as fast as static cache, trimmed window"]["value"] > 0
     assert main(common) == 0

@@ -48,7 +48,8 @@ def test_the_ledger_has_all_claims_and_each_has_a_way():
         assert way.needs in NEEDS
         known = {*NAMES, *sets._PRESETS}
         assert set(way.switches) <= known
-        assert way.switches or way.probe or way.gap or NEEDS[way.needs]
+        assert way.switches or way.probe or way.record or way.gap
+        assert way.record or not way.command
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,23 @@ def test_lower_variance_is_found_and_the_same_variance_is_not():
     assert answer(asked, took(1.0, rounds=200)).standing is not CONFIRMED
 
 
+def test_a_saving_in_ms_holds_for_the_hardware_that_it_names():
+    asked = claim("ms_saved", (30.0, 30.0), hardware="RTX 5090")
+    elsewhere = answer(asked, took(0.9))
+    assert elsewhere.standing is UNKNOWN
+    assert "holds for RTX 5090 only" in elsewhere.reason
+    assert elsewhere.figure.value == pytest.approx(10, rel=0.2)
+    there = claim("ms_saved", (30.0, 30.0), hardware="Zeta 1")
+    assert answer(there, took(0.5)).standing is CONFIRMED
+
+
+def test_a_part_of_what_is_claimed_confirms_and_never_refutes():
+    assert answer(claim(), took(0.4), part="a part").standing is CONFIRMED
+    refuted = answer(claim(), took(0.8), part="a part")
+    assert refuted.standing is UNKNOWN
+    assert refuted.reason.endswith("a part")
+
+
 def test_counts_have_no_interval():
     fails = claim("fails", (1, 1))
     assert answer(fails, Fact(1.0, None, "", "", "m")).standing is CONFIRMED
@@ -235,7 +253,7 @@ def test_all_claims_are_answered_without_any_measurement(tmp_path):
     assert answers.complete
     assert answers.counts[str(UNKNOWN)] == 59
     missing = {one.claim.id: one.reason for one in answers.all}
-    assert "chat model" in missing["fern.llm.local"]
+    assert "workbench bench chat" in missing["fern.llm.local"]
     assert "not measured" in missing["rtx50.inference_mode"]
 
 
@@ -246,6 +264,19 @@ def test_a_switch_on_the_engine_at_hand_is_told_beside_the_missing_engine():
     assert found.standing is UNKNOWN
     assert "F5-TTS" in found.reason
     assert found.figure.value == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_engine_that_a_claim_speaks_of_counts_more_than_what_came_first():
+    ours, theirs = took(0.9), took(0.5)
+    for one in theirs.study.results.values():
+        one.about["engine"] = "f5"
+    gathered = gather.Gathered()
+    gathered.add({"torch_compile": ours})
+    gathered.add({"torch_compile": theirs})
+    by_id = {one.id: one for one in LEDGER}
+    assert gathered.of(by_id["f5.compile"]) is theirs
+    assert answer(by_id["f5.compile"], theirs).standing is CONFIRMED
+    assert gathered.of(by_id["rtx50.compile"]) is ours
 
 
 def test_what_was_measured_first_counts_but_a_reason_gives_way():
@@ -284,6 +315,11 @@ def test_sets_hold_what_they_require_and_say_what_cannot_be():
     assert isinstance(reason, Missing)
     assert "CUDA" in reason.reason
     assert sets.switches_of(("tf32", "cudnn_benchmark"), gpu) == ("cudnn_benchmark", "tf32")
+    guests = sets.switches_of(("all",), cpu, "f5")
+    assert "inference_mode" in guests
+    assert "frame_step" not in guests
+    assert sets.useless(["int8", "tf32"], "f5:a/b") == ["int8"]
+    assert sets.useless(["int8", "tf32"], "csm-nano") == []
     everything = sets.switches_of(("all",), cpu)
     assert "frame_step" in everything
     assert "torch_compile" not in sets.switches_of(("all_but_compile",), gpu)

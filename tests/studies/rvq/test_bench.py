@@ -1,11 +1,14 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from workbench.cli import main
 from workbench.errors import InputError
+from workbench.measure.record import read
 from workbench.native import native_status
+from workbench.studies.claims.records import from_record
 from workbench.studies.rvq import bench as rvq
 
 pytestmark = pytest.mark.skipif(
@@ -56,10 +59,10 @@ def test_exactness_notices_a_wrong_code(codec, monkeypatch):
     assert found["wrong"] >= 1
 
 
-def test_the_summary(codec, monkeypatch, capsys):
+def test_the_summary(codec, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(rvq, "random_mimi", lambda: codec)
     command = ["bench", "rvq", "--frames", "1,3", "--threads", "1,2", "--seconds", "0.01"]
-    assert main([*command, "--no-compile", "--json"]) == 0
+    assert main([*command, "--no-compile", "--out", str(tmp_path), "--json"]) == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(summary["frames"]) == {"1", "3"}
     for one in summary["frames"].values():
@@ -69,6 +72,12 @@ def test_the_summary(codec, monkeypatch, capsys):
         assert one["best_torch"] == "transposed"
         assert one["whole_encode"]["native_ms"] > 0
         assert one["threads_2"]["native_ms"] > 0
+    record = read(tmp_path / "rvq.record.json")
+    one = summary["frames"]["3"]
+    samples = record.metric("native/3 frames, 1 threads").samples
+    assert len(samples) == one["rounds"]
+    assert np.median(samples) == pytest.approx(one["native_ms"], abs=1e-4)
+    assert set(from_record(record)) == {"rvq", "rvq_encode"}
     assert main([*command, "--no-compile"]) == 0
     assert "all codes exact" in capsys.readouterr().out
 

@@ -7,7 +7,9 @@ import pytest
 from tests.turn_sounds import LevelVad, WordJudge, say
 from workbench.cli import main
 from workbench.errors import InputError
+from workbench.measure.record import read
 from workbench.measure.statistics import Interval
+from workbench.studies.claims.records import from_record
 from workbench.studies.turns import study as turn_study
 from workbench.studies.turns.clips import held_out_texts, make_turns
 from workbench.studies.turns.study import heard_live, spoken_turns, study_turns
@@ -96,12 +98,16 @@ def test_the_command_tells_the_same(turns, judge, tmp_path, monkeypatch, capsys)
     monkeypatch.setattr("workbench.load", lambda name: None)
     monkeypatch.setattr(bench_turns, "spoken_turns", lambda *_, **__: turns)
     monkeypatch.setattr(bench_turns, "models_called", lambda *_: (judge, None, "true words"))
-    out = tmp_path / "turns.json"
+    out = tmp_path / "turns"
     assert main(["bench", "turns", "--budgets", "0.2", "--out", str(out), "--json"]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert said["turns"] == len(TEXTS)
     assert said["budgets"][0]["words and silence / silence"]["value"] < 1
-    assert json.loads(out.read_text())["judge"] == "words"
+    record = read(out / "turns.record.json")
+    assert record.details["silences"]["judge"] == "words"
+    assert record.parameters["budgets"] == "0.2"
+    gain = from_record(record)["turn_gain"]
+    assert gain.value == pytest.approx(gain.before * (1 - said["saved"]["value"]))
     assert main(["bench", "turns", "--budgets", "0.2"]) == 0
     assert "words and silence" in capsys.readouterr().out
     assert main(["bench", "turns", "--budgets", "20", "--json"]) == 2

@@ -186,6 +186,17 @@ class RecognizerComparison:
         for way in self.transcripts:
             yield f"latency/{way}", self._times(way), "ms"
 
+    def details(self) -> dict[str, Any]:
+        """What a record keeps beside the samples, to count words again: who heard what."""
+        first = self.transcripts[self.baseline][0]
+        return {
+            "model": first.model,
+            "weights": first.weights,
+            "texts": self._texts,
+            "heard": {way: self._heard(way) for way in self.transcripts},
+            "left_out": dict(self.left_out),
+        }
+
     def _times(self, way: str) -> list[float]:
         return [said.latency_ms for said in self.transcripts[way]]
 

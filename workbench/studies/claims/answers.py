@@ -10,7 +10,7 @@ The measured interval is held against the low end of the claimed range, a rounde
 
 A claim of "faster" without a figure ([0, 1]) is confirmed by FASTER and refuted by SAME and
 SLOWER. A figure in milliseconds or seconds holds for one machine: it is told, and judged on the
-named hardware only.
+named hardware only; so is a saving in milliseconds that names its hardware.
 """
 
 from __future__ import annotations
@@ -79,12 +79,18 @@ _AT_MOST = ("wer_increase", "allocations", "ttfa_ms", "ms", "seconds")
 
 
 def answer(
-    claim: Claim, evidence: Evidence, *, metric: str | None = None, sound: bool = False
+    claim: Claim,
+    evidence: Evidence,
+    *,
+    metric: str | None = None,
+    sound: bool = False,
+    part: str = "",
 ) -> Answer:
     """What ``evidence`` says of ``claim``, in words too.
 
     ``metric`` is the figure of the samples to look at (None: the study's own); ``sound`` says that
-    the claim promises the sound as well.
+    the claim promises the sound as well. ``part`` is what the measurement lacks of what the claim
+    speaks of: then it can confirm, and not refute.
     """
     if isinstance(evidence, Missing):
         return _told(claim, evidence, metric)
@@ -94,6 +100,10 @@ def answer(
         more = _more(claim, evidence, sound)
         if more:
             standing, reason = Standing.PARTLY, f"{reason}; {more}"
+    if part and standing is Standing.REFUTED:
+        standing, reason = Standing.NOT_MEASURABLE, f"{reason}; {part}"
+    if found.interval is not None:
+        reason += _beside(evidence, metric)
     elsewhere = _elsewhere(claim, evidence.on)
     if elsewhere and standing is not Standing.NOT_MEASURABLE:
         reason = f"{reason}; {elsewhere}"
@@ -129,7 +139,8 @@ def _decided(claim: Claim, found: Figure, on: Mapping[str, str]) -> tuple[Standi
         broken = found.verdict in (Verdict.DISTURBED, Verdict.FAILED)
         return Standing.NOT_MEASURABLE, f"{found.verdict.lower()}: {why}" if broken else why
     words = figure_words(claim.metric, found.interval)
-    if claim.metric in _ABSOLUTE and not _same_hardware(claim, on):
+    absolute = claim.metric in _ABSOLUTE or (claim.metric == "ms_saved" and claim.hardware)
+    if absolute and not _same_hardware(claim, on):
         named = claim.hardware or "the machine of the claim, which it doesn't name"
         return Standing.NOT_MEASURABLE, f"{words} here; an absolute figure holds for {named} only"
     if found.reason:  # too few trials
@@ -194,6 +205,14 @@ def _more(claim: Claim, evidence: Evidence, sound: bool) -> str:
     if claim.stage == "all":
         return "shown for speech synthesis only, and claimed for every stage"
     return ""
+
+
+def _beside(evidence: Pair | Fact, metric: str | None) -> str:
+    """The verdict on another arm that belongs to the answer; often nothing."""
+    if not isinstance(evidence, Pair) or not evidence.beside:
+        return ""
+    judged = evidence.study.judgement(evidence.beside, metric, evidence.against)
+    return f"; {evidence.beside}: {judged}"
 
 
 def _elsewhere(claim: Claim, on: Mapping[str, str]) -> str:

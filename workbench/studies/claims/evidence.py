@@ -18,12 +18,14 @@ class Pair:
     """Two arms of a study: ``arm`` has the optimization, ``against`` lacks it.
 
     ``kept`` says whether its promise about the sound held; None where that wasn't checked.
+    ``beside`` is another arm of the study, whose verdict is told with the answer; often none.
     """
 
     study: Study
     arm: str
     against: str
     kept: bool | None = None
+    beside: str = ""
 
     @property
     def metric(self) -> str:
@@ -51,9 +53,11 @@ class Pair:
     def on(self) -> Mapping[str, str]:
         """What it was measured on: engine, weights, machine, and the two arms."""
         about, environment = self.result.about, dict(self.study.environment_before)
-        on_gpu = str(about.get("device", "")).startswith("cuda")
+        # A conversation names no device: its engines take the GPU where there is one.
+        on_gpu = str(about.get("device", "cuda")).startswith("cuda")
+        stages = about.get("stages", {})
         return {
-            "engine": str(about.get("engine", "")),
+            "engine": str(about.get("engine") or ", ".join(stages.values())),
             "machine": label(environment if on_gpu else {**environment, "gpus": []}),
             "what": f"{self.arm} against {self.against}",
         }
@@ -63,8 +67,9 @@ class Pair:
 class Fact:
     """A figure that is counted, exact and so without an interval; or one with its own.
 
-    ``before`` is the same without the optimization. ``interval`` is of ``value``, ``ratio`` of
-    ``before`` / ``value``, where these were drawn from a sample.
+    ``before`` is the same without the optimization; None where there is none, or where ``value``
+    is the difference itself. ``interval`` is of ``value``, ``ratio`` of ``before`` / ``value``,
+    where these were drawn from a sample.
     """
 
     value: float
@@ -90,6 +95,12 @@ class Missing:
 
 
 Evidence = Pair | Fact | Missing
+
+
+def engine_of(evidence: Evidence) -> str:
+    """The engine that ``evidence`` is of, without its checkpoint; empty where there is none."""
+    told = evidence.instead if isinstance(evidence, Missing) else evidence
+    return "" if told is None else told.on["engine"].partition(":")[0]
 
 
 def characters(result: ArmResult) -> list[int]:

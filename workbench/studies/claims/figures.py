@@ -72,9 +72,11 @@ def memory_ratio(evidence: Pair | Fact, metric: str | None = None) -> Figure:
 
 
 def ms_saved(evidence: Pair | Fact, metric: str | None = None) -> Figure:
-    """Milliseconds less, by the median of the pairs' differences."""
+    """Milliseconds less, by the median of the pairs' differences; a fact's are its value."""
     if isinstance(evidence, Fact):
-        return _none("a saving in milliseconds needs times")
+        if evidence.interval is None or evidence.ratio is None:
+            return _none("a saving in milliseconds needs times")
+        return Figure(evidence.interval, decide(evidence.ratio, _EXACT))
     pairs = evidence.study.pairs(evidence.arm, metric, evidence.against)
     judgement = evidence.judgement(metric)
     if judgement.ratio is None:
@@ -115,6 +117,8 @@ def variance_saving(evidence: Pair | Fact, metric: str | None = None) -> Figure:
 def rise(evidence: Pair | Fact, metric: str | None = None) -> Figure:
     """By how much a count or rate is higher with the optimization."""
     if isinstance(evidence, Fact):
+        if evidence.before is None and evidence.interval is not None:
+            return Figure(evidence.interval, Verdict.SAME)
         value = evidence.value - (evidence.before or 0.0)
         return Figure(Interval(value, value, value, 1), Verdict.SAME)
     name = metric or evidence.metric

@@ -110,7 +110,10 @@ def measure_recognizer(
     """The study of the probe ``name``, written to ``folder``; read where it is there already."""
     loads = (_ON_CUDA if site.cuda else _ON_CPU).get(name)
     if loads is None:
-        return Missing("large-v3 takes half a minute a clip on a CPU: measured on CUDA GPUs only")
+        return Missing(
+            "large-v3 takes half a minute a clip on a CPU: measured on CUDA GPUs only, unless "
+            "notebook 50 is run with large-v3 among its sizes"
+        )
     common = {"device": site.device} | ({"threads": settings.threads} if settings.threads else {})
     without, with_it = (
         Arm(arm, f"{__name__}:Hears", {"load": {**common, **load}, "seed": settings.seed})
@@ -145,9 +148,12 @@ def turn_cost() -> Fact:
     return Fact(taken.value, None, "one question", str(study.first.judge), _machine(), taken)
 
 
-def turn_gain() -> Fact | Missing:
-    """False turn ends with words, against a fixed wait of the same mean latency."""
-    study = _turns()
+def turn_gain(study: Any = None, machine: str = "") -> Fact | Missing:
+    """False turn ends with words, against a fixed wait of the same mean latency.
+
+    Of ``study`` (a ``TurnStudy``) made on ``machine``; of one made now where there is none.
+    """
+    study = study or _turns()
     if study.saved is None:
         return Missing("the fixed wait cuts nobody off here, so that there is nothing to avoid")
     before, left = study.fixed.false_cut_offs.value, 1 - study.saved.value
@@ -155,7 +161,8 @@ def turn_gain() -> Fact | Missing:
     low, value, high = (float("inf") if end <= 0 else 1 / end for end in (ends[0], left, ends[1]))
     what = f"false turn ends of {study.first.turns} turns, against a fixed wait as long on average"
     ratio = Ratio(value, low, high, study.saved.n, study.saved.confidence)
-    return Fact(before * left, before, what, str(study.first.judge), _machine(), ratio=ratio)
+    on = machine or _machine()
+    return Fact(before * left, before, what, str(study.first.judge), on, ratio=ratio)
 
 
 @cache

@@ -23,6 +23,7 @@ from workbench.studies.claims.sets import plan_of, read_or_run
 
 Progress = Callable[[str], None]
 
+PROBES = "probes"  # a folder; its studies and facts are named by probe
 WITHOUT, WITH = "without", "with"
 METRIC = "work_ms"
 

@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.errors import InputError
-from workbench.measure.study_record import STUDY_FILE
 from workbench.optimizations import NAMES, Site
 from workbench.studies.ablation import defaults
-from workbench.studies.ablation.result import FILE as ABLATION_FILE
-from workbench.studies.ablation.run import read_ablation, run_ablation
+from workbench.studies.ablation.run import run_ablation
 from workbench.studies.ablation.settings import AblationSettings, settings_from
 from workbench.studies.claims import facts, hearing
 from workbench.studies.claims.answers import Answer, answer
+from workbench.studies.claims.counted import read_fact, write_fact
 from workbench.studies.claims.evidence import Evidence, Missing
 from workbench.studies.claims.gather import Gathered, from_ablation, set_name
 from workbench.studies.claims.ledger import Claim, read_claims
 from workbench.studies.claims.ledger import chosen as chosen_claims
-from workbench.studies.claims.probes import GPU_PROBES, LENGTHS, measure_probe, read_probe
-from workbench.studies.claims.sets import SETS, measure_sets, read_sets
+from workbench.studies.claims.probes import GPU_PROBES, LENGTHS, PROBES, measure_probe
+from workbench.studies.claims.sets import measure_sets, useless
+from workbench.studies.claims.sources import take_in
 from workbench.studies.claims.ways import way_of
 from workbench.studies.claims.written import Answers, write_answers
 
@@ -33,7 +33,7 @@ Value = TypeVar("Value", str, tuple[str, ...])
 
 # One more than an ablation has: the claim about batches is of three texts.
 TEXTS = (*defaults.TEXTS, "my brother likes the small white horse")
-PROBES = "probes"  # a folder; its studies are named by probe
+_NOTHING = Missing("")
 
 
 def claims_settings(fields: Mapping[str, Any], where: str) -> AblationSettings:
@@ -52,10 +52,11 @@ def answer_claims(
 ) -> Answers:
     """Answers the claims called ``ids`` (default: all of the ledger) and writes them to ``folder``.
 
-    ``sources`` are folders of ablations, or of earlier answers, whose measurements are used before
-    any is made; without ``measure`` none is. ``settings`` are those of the measurements; their
-    design and optimizations have no meaning here. What is measured lies below ``folder``, by
-    settings, and a second run goes on where the first one ended.
+    ``sources`` are folders of ablations, of what other commands and notebooks recorded, or of
+    earlier answers; what they hold is used before anything is measured, without ``measure`` alone.
+    ``settings`` are those of the measurements; their design and optimizations have no meaning
+    here. What is measured lies below ``folder``, by settings, and a second run goes on where the
+    first one ended.
 
     Raises InputError for unknown ids and for a source that holds no measurements.
     """
@@ -63,7 +64,7 @@ def answer_claims(
     claims = chosen_claims(read_claims(), tuple(ids))
     gathered = Gathered()
     for source in sources:
-        _take_in(gathered, Path(source))
+        take_in(gathered, Path(source))
     if measure:
         _measure(gathered, claims, settings, folder, progress)
     answers = Answers(tuple(_answered(claim, gathered) for claim in claims), folder)
@@ -86,25 +87,8 @@ def site_of_settings(settings: AblationSettings) -> Site:
 
 def _answered(claim: Claim, gathered: Gathered) -> Answer:
     way = way_of(claim)
-    return answer(claim, gathered.of(claim), metric=way.metric, sound=way.sound)
-
-
-def _take_in(gathered: Gathered, source: Path) -> None:
-    """Every ablation, set and probe in ``source`` or below it."""
-    ablations = [read_ablation(path.parent) for path in sorted(source.rglob(ABLATION_FILE))]
-    for ablation in ablations:
-        gathered.add(from_ablation(ablation))
-    others = [path.parent for path in sorted(source.rglob(STUDY_FILE))]
-    sets = [path for path in others if path.name.startswith(SETS)]
-    for path in sets:
-        gathered.add(read_sets(path))
-    probes = [path for path in others if path.parent.name == PROBES]
-    for path in probes:
-        gathered.by_probe.setdefault(path.name, read_probe(path))
-    if not (ablations or sets or probes):
-        raise InputError(
-            f"no measurements in {source}", "give a folder that `workbench ablate --out` made"
-        )
+    found = gathered.of(claim)
+    return answer(claim, found, metric=way.metric, sound=way.sound, part=way.part)
 
 
 # -- Measuring what is missing -----------------------------------------------------------------
@@ -121,6 +105,11 @@ def _measure(
     folder = folder / ablation_settings(settings, ()).slug
     wanted = [way.switches for way in map(way_of, claims) if way.switches and not way.gap]
     missing = [names for names in _unique(wanted) if _open(gathered, names)]
+    for names in missing:
+        if none := useless(names, settings.engine):
+            reason = f"{settings.engine} has no use for {', '.join(none)}"
+            gathered.add({set_name(names): Missing(reason)})
+    missing = [names for names in missing if _open(gathered, names)]
     single = [names[0] for names in missing if len(names) == 1 and names[0] in NAMES]
     if single:
         asked = ablation_settings(settings, single)
@@ -131,9 +120,9 @@ def _measure(
         progress("sets of switches")
         gathered.add(measure_sets(several, settings, site, folder, progress))
     for name in _unique(way_of(claim).probe for claim in claims):
-        if name and name not in gathered.by_probe:
+        if name and isinstance(gathered.by_probe.get(name, _NOTHING), Missing):
             progress(f"probe: {name}")
-            gathered.by_probe[name] = _probe(name, settings, site, folder, progress)
+            gathered.add_probes({name: _probe(name, settings, site, folder, progress)})
 
 
 def ablation_settings(settings: AblationSettings, names: Sequence[str]) -> AblationSettings:
@@ -158,7 +147,12 @@ def _probe(
         "stft_half": lambda: facts.stft_half(site),
         "allocations": lambda: facts.allocations(settings, site),
     }
-    return _counted(counted[name])
+    path = folder / PROBES / f"{name}.json"
+    if path.is_file():
+        return read_fact(path)
+    found = _counted(counted[name])
+    write_fact(path, found)
+    return found
 
 
 def _counted(count: Callable[[], Evidence]) -> Evidence:

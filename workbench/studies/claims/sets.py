@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from workbench.engines.guests.load import is_guest
 from workbench.errors import InputError
 from workbench.measure.arm import Arm
 from workbench.measure.plan import Plan
@@ -15,6 +16,7 @@ from workbench.measure.trials import run_study
 from workbench.measure.workloads import arm_for
 from workbench.optimizations import DEFAULT, NAMES, Site, closure, preset
 from workbench.optimizations.registry import choose, ordered
+from workbench.studies.ablation.defaults import ENGINE
 from workbench.studies.ablation.designs import PLAIN
 from workbench.studies.ablation.settings import AblationSettings
 from workbench.studies.claims.evidence import Evidence, Missing, Pair
@@ -25,16 +27,19 @@ SETS = "sets"  # the beginning of the name of a folder with their study
 _PRESETS = {"all": (), "all_but_compile": ("torch_compile", "cuda_graphs")}
 
 
-def switches_of(names: Sequence[str], site: Site) -> tuple[str, ...] | Missing:
+def switches_of(
+    names: Sequence[str], site: Site, engine: str = ENGINE
+) -> tuple[str, ...] | Missing:
     """The switches that the set ``names`` turns on at ``site``, with what they require.
 
-    ``all`` is the preset that ``load`` takes by default; ``all_but_compile`` the same without what
-    compiles or captures.
+    ``all`` is the preset that ``load`` takes by default, of a guest ``engine`` what applies to it;
+    ``all_but_compile`` the same without what compiles or captures.
     """
     if len(names) == 1 and names[0] in _PRESETS:
         chosen, _ = preset(DEFAULT, site)
+        plain = [(name, name.partition("=")[0]) for name in chosen]
         without = _PRESETS[names[0]]
-        return tuple(name for name in chosen if name.partition("=")[0] not in without)
+        return tuple(n for n, one in plain if one not in without and not useless([one], engine))
     wanted = {need for name in names for need in (*closure(name), name)}
     found = tuple(name for name in NAMES if name in wanted)
     for name in found:
@@ -46,6 +51,15 @@ def switches_of(names: Sequence[str], site: Site) -> tuple[str, ...] | Missing:
     except InputError as problem:
         return Missing(problem.what)
     return found
+
+
+def useless(names: Sequence[str], engine: str) -> list[str]:
+    """Those of ``names`` that ``engine`` has no use for: often a guest's, never ours."""
+    if not is_guest(engine):
+        return []
+    from workbench.engines.guests.torch_guest import EVERYWHERE
+
+    return [name for name in names if name not in (*EVERYWHERE, *_PRESETS)]
 
 
 def measure_sets(
@@ -62,7 +76,7 @@ def measure_sets(
     found: dict[str, Evidence] = {}
     arms: dict[str, tuple[str, ...]] = {}
     for names in sets:
-        switches = switches_of(names, site)
+        switches = switches_of(names, site, settings.engine)
         if isinstance(switches, Missing):
             found[set_name(names)] = switches
         else:

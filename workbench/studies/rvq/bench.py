@@ -16,6 +16,8 @@ from workbench.measure.statistics import interleaved, paired_ratio, percentiles,
 from workbench.models.mimi.streaming import offline_latents
 from workbench.native.mimi import encode_latents
 
+Keep = Callable[[str, Sequence[float], str], None]  # name, raw values, unit
+
 FRAMES = (1, 13, 125, 1250)  # 80 ms, 1 s, 10 s and 100 s of sound
 NATIVE, TRANSFORMERS, TRANSPOSED, COMPILED = "native", "transformers", "transposed", "compiled"
 _FEWEST_ROUNDS, _MOST_ROUNDS = 5, 100
@@ -87,13 +89,16 @@ def bench(
     compiled: bool = True,
     most_whole_frames: int = 125,
     progress: Callable[[str], None] = lambda _: None,
+    keep: Keep = lambda name, values, unit: None,
 ) -> dict[str, Any]:
     """Times the quantizers on latents of each length in turn, all arms in every round.
 
     ``{"frames": {"1": {...}}}``: for each length what ``_figures`` says with one thread, with other
     numbers under ``threads_2``, whether all codes are ``exact``, how many of transformers' codes
     differ, and, up to ``most_whole_frames``, the gain of a whole encode. ``seconds`` is the time
-    for each length and number of threads. Raises InputError for lengths below one frame.
+    for each length and number of threads. ``keep`` gets all raw times, round by round, as
+    ``native/125 frames, 1 threads`` and for whole encodes ``native encode/125 frames, 1 threads``.
+    Raises InputError for lengths below one frame.
     """
     if not frames or min(frames) < 1 or not threads or min(threads) < 1 or seconds <= 0:
         raise InputError(
@@ -107,10 +112,17 @@ def bench(
         result: dict[str, Any] = {}
         for number in threads:
             with _threads(number), torch.inference_mode():
-                progress(f"{length} frames, {number} threads")
-                figures = _figures(_times(_arms(codec, latents, compiled), seconds))
+                place = f"{length} frames, {number} threads"
+                progress(place)
+                times = _times(_arms(codec, latents, compiled), seconds)
+                for name, of in times.items():
+                    keep(f"{name}/{place}", of, "ms")
+                figures = _figures(times)
                 if length <= most_whole_frames:
-                    figures["whole_encode"] = _whole(codec, length, seconds)
+                    whole = _whole_times(codec, length, seconds)
+                    for name, of in whole.items():
+                        keep(f"{name} encode/{place}", of, "ms")
+                    figures["whole_encode"] = _whole(whole)
             if number == threads[0]:
                 result = {**result, **figures, "threads": number}
             else:
@@ -190,17 +202,21 @@ def _figures(times: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     return {**made, **{f"{name}_ms": round(ms, 4) for name, ms in medians.items()}}
 
 
-def _whole(codec: Any, length: int, seconds: float) -> dict[str, Any]:
-    """A whole encode of ``length`` frames of sound, quantized by transformers and by us."""
+def _whole_times(codec: Any, length: int, seconds: float) -> dict[str, list[float]]:
+    """Whole encodes of ``length`` frames of sound, quantized by transformers and by us, in ms."""
     samples = round(codec.config.sampling_rate / codec.config.frame_rate) * length
     sound = torch.randn(1, 1, samples, generator=torch.Generator().manual_seed(1)) * 0.1
-    times = _times(
+    return _times(
         {
             NATIVE: lambda: encode_latents(codec, offline_latents(codec, sound)),
             TRANSFORMERS: lambda: codec.encode(sound),
         },
         seconds,
     )
+
+
+def _whole(times: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """How many times as fast a whole encode is with our search, and the medians in ms."""
     ratio = paired_ratio(times[TRANSFORMERS], times[NATIVE])
     return {
         "vs_transformers": round(ratio.value, 3),

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from workbench.audio import Audio
 from workbench.engines.turns.activity import ActivityTracker
 from workbench.engines.turns.detectors import MIN_SILENCE_S, TurnJudge
 from workbench.engines.turns.vad import VoiceActivityDetector
-from workbench.files import write_json
 from workbench.studies.turns.clips import TurnClip
 
 Transcribe = Callable[[Audio], str]
@@ -65,15 +63,9 @@ class PauseSamples:
     turns: int
     missed: tuple[int, ...] = ()
 
-    def write(self, path: Path | str) -> Path:
-        """Writes all samples as JSON, whole or not at all."""
-        path = Path(path)
-        write_json(path, asdict(self))
-        return path
-
     @staticmethod
     def from_dict(values: dict[str, Any]) -> PauseSamples:
-        """The samples that ``write`` wrote."""
+        """The samples that ``asdict`` made, JSON in between or not."""
         pauses = tuple(Pause(**pause) for pause in values["pauses"])
         return PauseSamples(**{**values, "pauses": pauses, "missed": tuple(values["missed"])})
 
