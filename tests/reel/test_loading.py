@@ -16,7 +16,7 @@ def test_csm_gets_all_switches():
     assert plain["optimizations"] == []
 
 
-@pytest.mark.parametrize("engine", ["f5", "chatterbox:some/folder"])
+@pytest.mark.parametrize("engine", ["f5", "chatterbox:some/folder", "fish"])
 def test_guests_on_pytorch_get_what_they_have_a_use_for(engine):
     asked = SpeechSettings(device="cpu", matmul_precision="medium", precision="half")
     found, left_out = load_settings(engine, "auto", asked)

@@ -67,8 +67,8 @@ def load(
     weights, or with ``merge_adapter=False`` computed beside them, which is slower and excludes the
     switches that look into the weights.
 
-    ``piper``, ``chatterbox`` and ``f5`` are guests: each lives in an environment of its own
-    (``workbench engines install NAME``), takes a checkpoint after a colon
+    ``piper``, ``chatterbox``, ``f5`` and ``fish`` are guests: each lives in an environment of its
+    own (``workbench engines install NAME``), takes a checkpoint after a colon
     (``piper:voices/name.onnx``) and has ``settings`` of its own, see ``docs/engines.md``.
 
     Raises InputError for an unknown name or setting, ModelError for files that are missing or
@@ -98,7 +98,7 @@ def load(
     if settings:
         raise InputError(
             f"{name} has no setting {', '.join(map(repr, settings))}",
-            "only guests (piper, chatterbox, f5) have settings of their own",
+            "only guests (piper, chatterbox, f5, fish) have settings of their own",
         )
     from workbench.engines.safe_modes import load_with, wanted
     from workbench.optimizations.site import site_of

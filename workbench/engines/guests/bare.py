@@ -9,15 +9,30 @@ import sysconfig
 import types
 
 
-def bare_package(name: str) -> None:
-    """Lets modules of the package ``name`` be imported without its own ``__init__``.
+def bare_package(entry: str) -> None:
+    """Lets modules of a package be imported without its own ``__init__``.
 
     Some packages import all they have there: F5-TTS its trainer, and with it wandb and
-    accelerate; Vocos a second codec. Does nothing where the package is imported already. Raises
-    ModuleNotFoundError where there is none.
+    accelerate; Vocos a second codec. ``entry`` is the package's name, or ``package:Name=module``,
+    which also puts there what others import from the package itself: ``Name`` of ``module``, or
+    with ``package:Name`` an empty class, for a name that is wanted in annotations only.
+
+    Does nothing where the package is imported already. Raises ModuleNotFoundError where there is
+    none.
     """
-    if name in sys.modules:
-        return
+    name, _, wanted = entry.partition(":")
+    if name not in sys.modules:
+        _put(name)
+    attribute, _, source = wanted.partition("=")
+    package = sys.modules[name]
+    if attribute and not hasattr(package, attribute):
+        empty = type(attribute, (), {})
+        found = getattr(importlib.import_module(source), attribute) if source else empty
+        setattr(package, attribute, found)
+
+
+def _put(name: str) -> None:
+    """The package ``name`` in ``sys.modules``, with nothing in it."""
     parent = name.rpartition(".")[0]
     if parent:
         importlib.import_module(parent)

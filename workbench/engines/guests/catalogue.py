@@ -19,8 +19,8 @@ class Guest:
     and ``shared`` the distributions that it takes from the workbench's environment; the versions
     of all of them stand in every record. ``checkpoint`` is what is loaded where none is named
     (empty: one must be). Of the packages in ``bare`` modules are imported without the package's
-    own start-up code (``bare_package``). ``python_only`` names packages whose compiled library
-    isn't needed and doesn't load beside PyTorch for the CPU.
+    own start-up code (entries of ``bare_package``, in order). ``python_only`` names packages whose
+    compiled library isn't needed and doesn't load beside PyTorch for the CPU.
     """
 
     name: str
@@ -81,6 +81,31 @@ GUESTS = {
             shared=_TORCH,
             checkpoint="SWivid/F5-TTS",
             python_only=("torchaudio",),
+        ),
+        Guest(
+            name="fish",
+            summary="Fish-Speech: two transformers over a codec's tokens, clones a voice",
+            licence="Apache-2.0 (package); CC-BY-NC-SA-4.0 (published weights)",
+            target="workbench.engines.guests.fish:Fish",
+            distribution="fish-speech",
+            modules=(
+                "fish_speech.models.text2semantic.inference",
+                "fish_speech.models.dac.modded_dac",
+                "fish_speech.models.dac.rvq",
+            ),
+            bare=(
+                "hydra",
+                "librosa",
+                "audiotools:AudioSignal",
+                "audiotools.ml",
+                "audiotools.ml.layers",
+                "audiotools.ml:BaseModel=audiotools.ml.layers.base",
+                "dac",
+                "dac.nn",
+                "dac.model",
+            ),
+            shared=_TORCH,
+            checkpoint="fishaudio/openaudio-s1-mini",
         ),
     )
 }

@@ -188,7 +188,7 @@ class GuestEngine:
         if context and self.loaded.references == "none":
             raise InputError(
                 f"{self.name} speaks with the voices of its file and can't clone one",
-                "leave the reference out, or use chatterbox or f5",
+                "leave the reference out, or use chatterbox, f5 or fish",
             )
         if not context and self.loaded.references == "required":
             raise InputError(
