@@ -8,6 +8,7 @@ import torch
 
 import workbench
 from workbench.audio import Audio
+from workbench.engines.conditions import networks as networks_block
 from workbench.engines.csm.streams import StreamPool
 from workbench.engines.speech import Reference
 from workbench.errors import InputError
@@ -18,6 +19,7 @@ from workbench.models.csm.frame import FrameStep
 from workbench.models.csm.graphs import CallCapture, CudaCapture, GraphedFrames, capture_for
 from workbench.models.csm.native_layers import NativeLayers, _NativeStep
 from workbench.models.csm.networks import FusedDecoderLayer
+from workbench.models.csm.prefill import BucketedPrefill
 from workbench.models.mimi.native_decoder import NativeDecoderStream
 from workbench.native import native_status
 from workbench.optimizations.registry import choose, resolve
@@ -246,14 +248,66 @@ def test_cuda_graphs_need_a_gpu_and_what_makes_a_frame_capturable():
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-def test_a_captured_frame_is_the_same_frame(tiny_folder, reference):
+@pytest.mark.parametrize("more", [[], ["prefill_buckets"]], ids=str)
+def test_a_captured_frame_is_the_same_frame(tiny_folder, reference, more):
     engines = [
-        workbench.load(str(tiny_folder), device="cuda", optimizations=[*BASE, *more])
-        for more in ([], ["cuda_graphs"])
+        workbench.load(str(tiny_folder), device="cuda", optimizations=[*BASE, *graphs])
+        for graphs in ([], ["cuda_graphs", *more])
     ]
     assert isinstance(end_flag(engines[1].device, True), LateFlag)
     same_codes(*engines, reference)
     assert isinstance(engines[1]._generator._frames._capture, CudaCapture)
+    assert isinstance(step_of(engines[1]).read_prompts, BucketedPrefill) == bool(more)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+def test_a_captured_frame_casts_its_weights_itself(tiny_folder):
+    """What autocast keeps for a block is gone when the next request replays the graph."""
+    switches = [*BASE, "autocast"]
+    plain, graph = (
+        workbench.load(str(tiny_folder), device="cuda", optimizations=[*switches, *more])
+        for more in ([], ["cuda_graphs"])
+    )
+    for text in TEXTS:
+        a, b = (speak(one, text, max_frames=20, temperature=0) for one in (plain, graph))
+        assert np.array_equal(a.codes, b.codes)
+
+
+def test_weights_are_cast_anew_only_where_graphs_are_captured():
+    for names, kept in ((["autocast"], True), ([*BASE, "cuda_graphs", "autocast"], False)):
+        options = replace(resolve(names, GPU), autocast_dtype="bfloat16")
+        with networks_block(options, torch.device("cpu")):
+            assert torch.is_autocast_cache_enabled() is kept
+        assert torch.is_autocast_cache_enabled()
+
+
+def test_a_prompt_from_buckets_keeps_the_codes(load, base, reference):
+    """The padded prefill without its captures, which a CPU hasn't."""
+    engine = load(*BASE)
+    networks = engine._generator.networks
+    networks.settings = replace(networks.settings, prefill_buckets=True)  # refused on a CPU
+    same_codes(engine, base, reference)
+    speak(engine, max_frames=2)
+    prefill = step_of(engine).read_prompts
+    assert isinstance(prefill, BucketedPrefill)
+    assert prefill.graphs == engine.graphs_captured == 1
+    engine.warm_up()
+    assert step_of(engine).read_prompts is prefill
+    assert prefill.graphs == len(prefill.lengths)  # and so no later request captures one
+    for length in (1, 13, 40, 90):
+        context = [reference] if length < 40 else []
+        a, b = (speak(one, "a" * length, context=context, max_frames=40) for one in (engine, base))
+        assert np.array_equal(a.codes, b.codes)
+    assert prefill.graphs == len(prefill.lengths)
+
+
+def test_prefill_buckets_are_for_graphs():
+    with pytest.raises(InputError, match="CUDA GPUs only"):
+        resolve([*BASE, "cuda_graphs", "prefill_buckets"], Site())
+    with pytest.raises(InputError, match="prefill_buckets needs cuda_graphs"):
+        resolve([*BASE, "prefill_buckets"], GPU)
+    assert resolve([*BASE, "cuda_graphs", "prefill_buckets"], GPU).prefill_buckets
 
 
 def test_torch_jit_runs_traces_and_keeps_the_codes(load, base, reference):

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from workbench.studies.frames.bench import OURS, THEIRS, Bench, BenchSettings, bench
+from workbench.studies.frames.bench import LOSSY, OURS, THEIRS, Bench, BenchSettings, bench
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -29,6 +29,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add("--threads", type=int, help="CPU threads (default: the engine's)")
     add("--against", default=",".join(THEIRS), help="their arms (default: %(default)s)")
     add("--ours", default=",".join(OURS), help="our arms (default: %(default)s)")
+    add("--lossy", default="", help=f"arms of 8-bit weights beside them: {', '.join(LOSSY)}")
     add("--trials", type=int, default=default.trials, help="rounds (default: %(default)s)")
     add("--max-frames", type=int, help="cuts every speech (80 ms a frame)")
     add("--seed", type=int, default=default.seed, help="(default: %(default)s)")
@@ -45,6 +46,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         threads=options.threads,
         against=_names(options.against),
         ours=_names(options.ours),
+        lossy=_names(options.lossy),
         trials=options.trials,
         max_frames=options.max_frames,
         seed=options.seed,
@@ -67,9 +69,10 @@ def _show(result: Bench, told: dict[str, Any]) -> None:
         if "reason" in arm:
             print(f"  {arm['name']:<22} {arm['reason']}")
             continue
+        share = arm["percent_of_roofline"]
+        limit = "" if share is None else f" ({share:.0f} % of the roofline)"
         print(
-            f"  {arm['name']:<22} {arm['frame_ms']['p50']:8.2f} ms a frame "
-            f"({arm['percent_of_roofline']:.0f} % of the roofline), first audio "
+            f"  {arm['name']:<22} {arm['frame_ms']['p50']:8.2f} ms a frame{limit}, first audio "
             f"{arm['ttfa_ms']['p50']:.1f} ms, cold start {arm['cold_start_s']:.1f} s"
         )
     speed, first = result.ratio("frame_ms"), result.ratio("ttfa_ms")

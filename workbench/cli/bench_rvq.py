@@ -29,6 +29,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     command.add_argument(
         "--seconds", type=float, default=4.0, help="for each length (default: %(default)s)"
     )
+    command.add_argument("--device", help="cpu or cuda (default: cpu)")
     command.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     add_out(command)
     return command
@@ -36,16 +37,20 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Times; exit code 1 if a code was not exact."""
+    from workbench.engines.load import device_called
     from workbench.native import describe, native_status
     from workbench.studies.rvq.bench import bench, random_mimi
 
+    device = device_called(options.device or "cpu")
     status = native_status()
     if not status.built:
         raise InputError(f"the native kernels are {status.reason}", status.remedy)
+    if device.type == "cuda" and not status.cuda_built:
+        raise InputError(f"the CUDA kernels are {status.cuda_reason}", "build them where nvcc is")
     record = begun("rvq", options)
     samples: list[tuple[str, Sequence[float], str]] = []
     summary = bench(
-        random_mimi(),
+        random_mimi().to(device),
         frames=_numbers("--frames", options.frames),
         threads=_numbers("--threads", options.threads),
         seconds=options.seconds,
@@ -53,7 +58,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         progress=lambda what: print(f"{what} …", file=sys.stderr, flush=True),
         keep=lambda *sample: samples.append(sample),
     )
-    summary = {"kernels": describe(), **summary}
+    summary = {"kernels": describe(), "device": str(device), **summary}
     exact = all(one["exact"] for one in summary["frames"].values())
     if options.out is not None:
         verdict = "all codes exact" if exact else "not all codes are exact"

@@ -31,7 +31,10 @@ def networks(options: EngineOptions, device: torch.device) -> AbstractContextMan
 
 @contextmanager
 def _autocast(options: EngineOptions, device: torch.device, dtype: str) -> Iterator[None]:
-    with gradients_off(options), torch.autocast(device.type, torch_dtype(dtype)):
+    # A weight once cast is kept until the block ends; a captured graph outlives it, and casts anew.
+    kept = not options.cuda_graphs
+    half = torch_dtype(dtype)
+    with gradients_off(options), torch.autocast(device.type, half, cache_enabled=kept):
         yield
 
 

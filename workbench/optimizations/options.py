@@ -40,6 +40,7 @@ class EngineOptions:
     sync_free_sampling: bool = False
     buffer_pool: bool = False
     cuda_graphs: bool = False
+    prefill_buckets: bool = False
     native_layers: bool = False
     # Around it.
     streaming: Streaming = "pseudo"

@@ -38,6 +38,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
         "native_codec",
         "torch_compile",
         "cuda_graphs",
+        "prefill_buckets",
         "true_streaming",
         "batched_text",
         "pinned_memory",

@@ -36,6 +36,7 @@ NAMES = (
     "torch_jit",
     "torch_compile",
     "cuda_graphs",
+    "prefill_buckets",
     "true_streaming",
     "batched_text",
     "batching",

@@ -20,45 +20,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import InputError
 from workbench.files import write_json, write_text
+from workbench.studies.gpu_steps import ROOT, Step, steps
 
-ROOT = Path(__file__).resolve().parents[2]
 BUDGET_S = 520.0
 _LOG_CHARS = 20_000  # of each step's output
-_SANITIZED = "tests/native"
-# Without torch.compile, which would compile anew for each number of streams.
-_STREAMS = (
-    "inference_mode,frame_step,buffer_pool,sync_free_sampling,fused_projections,"
-    "folded_depth_embedding,cuda_graphs,bf16,true_streaming"
-)
-
-PYTEST = (
-    sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rsE",
-    "--continue-on-collection-errors",
-)  # fmt: skip
 
 Status = Literal["ok", "failed", "timed out", "skipped"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """A command with its time limit; the last line of its output may be a JSON object.
-
-    Without its ``programs`` and ``modules`` it is skipped, and where it ends with the code
-    ``skips_on``, by which it says itself that something is missing.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    limit_s: float
-    programs: tuple[str, ...] = ()
-    modules: tuple[str, ...] = ()
-    skips_on: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,65 +43,6 @@ class Result:
     duration_s: float
     figures: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
-
-
-def steps(*, dry: bool = False, train_s: float = 0.0) -> list[Step]:
-    """The steps in the order of what one would miss most. ``train_s``: nano training, if any."""
-    python = sys.executable
-    workbench = (python, "-m", "workbench")
-    bench = (*workbench, "bench", "csm", "--json")
-    small = ("--trials", "2", "--max-frames", "6", "--device", "cpu")
-    marked = ("-m", "cuda")
-    found = [
-        Step("fingerprint", (python, "-c", _FINGERPRINT), 60),
-        Step("native build", (python, "-c", _BUILD), 120, programs=("cmake",)),
-        Step("tests on CUDA", (*PYTEST, *marked, "tests"), 150, modules=("pytest",)),
-        Step(
-            "csm-1b",
-            (*bench, "--engine", "csm-1b", "--weights", "random", "--trials", "8",
-             "--max-frames", "40"),
-            200,
-        ),
-        Step("csm-nano", (*bench, "--engine", "csm-nano", "--dtype", "float32"), 100),
-        Step(
-            "streams",
-            (*workbench, "bench", "streams", "--engine", "csm-1b", "--weights", "random",
-             "--optimizations", _STREAMS, "--streams", "1,64,256,512", "--seconds", "3",
-             "--max-frames", "50", "--positions", "512", "--json"),
-            110,
-        ),
-        Step(
-            "rvq",
-            (*workbench, "bench", "rvq", "--frames", "1,13,125", "--json"),
-            60,
-            skips_on=InputError.exit_code,  # the native kernels are not built
-        ),
-        Step(
-            "sanitizer",
-            ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9", *PYTEST, *marked,
-             _SANITIZED),
-            120,
-            programs=("compute-sanitizer",),
-            modules=("pytest",),
-        ),
-    ]  # fmt: skip
-    if train_s:
-        out = ("--out", str(ROOT / "outputs" / "nano"))
-        found.append(Step("nano training", (*workbench, "train", "nano", *out), train_s))
-    if dry:
-        toy = {
-            "tests on CUDA": (*PYTEST, "--collect-only", *marked, "tests/optimizations"),
-            "csm-1b": (python, "-c", _SKIPPED.format("csm-1b is too large for a dry run")),
-            "csm-nano": (*bench, *small, "--ours", "frame,frame-fused,frame-graph",
-                         "--against", "transformers"),
-            "streams": (*workbench, "bench", "streams", "--streams", "1,2", "--seconds", "1",
-                        "--max-frames", "8", "--device", "cpu", "--json"),
-            "rvq": (*workbench, "bench", "rvq", "--frames", "1", "--threads", "1", "--seconds",
-                    "0.5", "--no-compile", "--json"),
-            "native build": (python, "-c", _SKIPPED.format("nothing is built in a dry run")),
-        }  # fmt: skip
-        found = [replace(step, command=toy.get(step.name, step.command)) for step in found]
-    return found
 
 
 def run_suite(
@@ -169,8 +83,8 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _headline(figures: dict[str, Any]) -> str:
-    keys = ("gpu", "passed", "failed", "skipped", "error", "speedup", "ttfa_speedup", "codes_equal",
-            "percent_of_roofline", "largest_in_real_time")  # fmt: skip
+    keys = ("gpu", "native", "passed", "failed", "skipped", "error", "speedup", "ttfa_speedup",
+            "codes_equal", "percent_of_roofline", "largest_in_real_time", "best")  # fmt: skip
     words = []
     for key in keys:
         value = figures.get(key)
@@ -214,6 +128,8 @@ def _run(step: Step, left_s: float) -> tuple[Result, str]:
     if process.returncode == step.skips_on:
         reason = str(figures.get("error", "it says so"))
         return Result(step.name, "skipped", duration_s, {}, reason), output
+    if step.skips_saying and step.skips_saying in output:
+        return Result(step.name, "skipped", duration_s, {}, step.skips_saying), output
     # pytest: 5 says that it found no test, 1 also that a test's module lacks something to import.
     if process.returncode in (0, 5) or (process.returncode == 1 and _only_unmet(figures, output)):
         return Result(step.name, "ok", duration_s, figures), output
@@ -263,28 +179,6 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-_FINGERPRINT = """
-import json
-from workbench.hardware.fingerprint import fingerprint, label
-found = fingerprint()
-print(json.dumps({"gpu": label(found), **found}))
-"""
-_SKIPPED = """
-import json
-print(json.dumps({{"skipped_because": "{}"}}))
-"""
-# The same that `pip install` does, into the source tree.
-_BUILD = """
-import json, subprocess, sys, tempfile
-with tempfile.TemporaryDirectory() as build:
-    for command in (["-S", "native", "-B", build], ["--build", build, "-j"],
-                    ["--install", build, "--prefix", "."]):
-        subprocess.run(["cmake", *command], check=True, stdout=sys.stderr)
-from workbench.native import describe
-print(json.dumps({"native": describe()}))
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """Streams in a pool: each says what it says alone, whoever else joins and leaves."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from workbench.engines.csm.frame_generator import FrameStepGenerator
 from workbench.engines.csm.streams import StreamPool
 from workbench.engines.speech import Reference
 from workbench.errors import InputError
+from workbench.models.csm.prefill import buckets_of
 
 FRAME_STEP = ["inference_mode", "frame_step", "buffer_pool", "sync_free_sampling"]
 TEXTS = [
@@ -107,9 +109,28 @@ def test_captured_work_that_runs_before_changes_nothing(tiny_engine, monkeypatch
         same(stream.speech, alone(tiny_engine, request))
 
 
+def test_prompts_from_buckets_change_nothing(tiny_folder, reference):
+    """The padded prefill without its captures, row by row into slots that others speak beside."""
+    plain, engine = (workbench.load(str(tiny_folder), optimizations=FRAME_STEP) for _ in range(2))
+    networks = engine._generator.networks
+    networks.settings = replace(networks.settings, prefill_buckets=True)  # refused on a CPU
+    requests = [asked(index, random.Random(index), reference) for index in range(6)]
+    with StreamPool(engine, 3) as pool:
+        pool.warm_up()
+        prefill = buckets_of(pool._slots._rows.step)
+        assert prefill.graphs == len(prefill.lengths)
+        streams = [pool.join(**request) for request in requests]
+        drain(pool)
+        assert prefill.graphs == len(prefill.lengths)
+    for stream, request in zip(streams, requests, strict=True):
+        same(stream.speech, alone(plain, request))
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-@pytest.mark.parametrize("more", [[], ["cuda_graphs"], ["pinned_memory"]], ids=str)
+@pytest.mark.parametrize(
+    "more", [[], ["cuda_graphs"], ["cuda_graphs", "prefill_buckets"], ["pinned_memory"]], ids=str
+)
 def test_on_a_gpu_they_say_the_same(tiny_folder, reference, more):
     engine = workbench.load(str(tiny_folder), device="cuda", optimizations=[*FRAME_STEP, *more])
     requests = [asked(index, random.Random(index), reference) for index in range(8)]

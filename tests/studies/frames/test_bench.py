@@ -3,6 +3,7 @@
 import pytest
 
 from workbench.errors import InputError
+from workbench.native import native_status
 from workbench.studies.frames.bench import BenchSettings, bench
 
 
@@ -13,6 +14,7 @@ def found(tiny_folder):
             engine=str(tiny_folder),
             against=("transformers",),
             ours=("frame", "frame-fused", "frame-graph"),
+            lossy=("frame-int8", "frame-graph-int8"),
             texts=("hello", "good morning"),
             trials=3,
             max_frames=5,
@@ -43,13 +45,29 @@ def test_figures_are_paired_by_round(found):
     told = found.to_dict()
     low, high = told["speedup_interval"]
     assert low <= told["speedup"] <= high
-    best = min(arm["frame_ms"]["p50"] for arm in told["arms"] if arm["name"].startswith("frame")
+    best = min(arm["frame_ms"]["p50"] for arm in told["arms"] if arm["name"] in found.settings.ours
                and "frame_ms" in arm)  # fmt: skip
     assert told["percent_of_roofline"] == pytest.approx(100 * told["limit_ms"] / best)
 
 
+@pytest.mark.skipif(not native_status().built, reason="the native kernels aren't built")
+def test_8_bit_weights_are_measured_with_no_say_in_the_gain(found):
+    arm = found.arm("frame-int8")
+    assert len(arm.frame_ms) == 3, arm.reason
+    assert "CUDA" in found.arm("frame-graph-int8").reason
+    assert "frame-int8" not in found.codes_equal
+    assert found.best(found.settings.ours).name in ("frame", "frame-fused")
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"ours": ("warp",)}, {"against": ()}, {"trials": 1}, {"ours": ("transformers",)}]
+    "wrong",
+    [
+        {"lossy": ("frame",)},
+        {"ours": ("warp",)},
+        {"against": ()},
+        {"trials": 1},
+        {"ours": ("transformers",)},
+    ],
 )
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(InputError, match=r"arm|trials"):

@@ -179,6 +179,9 @@ class CsmEngine:
         voice = next(iter(self.voices))
         for _ in self.stream("warm up", voice=voice, seed=0, max_frames=2):
             pass
+        if isinstance(self._generator, FrameStepGenerator):
+            with self.alone():
+                self._generator.capture_prefill()
         return time.perf_counter() - started
 
     def tokenize(self, texts: Sequence[str], *, voice: int = 0) -> list[torch.Tensor]:

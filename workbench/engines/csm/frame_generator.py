@@ -16,6 +16,7 @@ from workbench.models.csm.frame import FrameStep
 from workbench.models.csm.graphs import CallCapture, Capture, GraphedFrames, capture_for
 from workbench.models.csm.load import LoadedCsm
 from workbench.models.csm.networks import FrameNetworks
+from workbench.models.csm.prefill import BucketedPrefill, buckets_of
 from workbench.models.csm.prompt import Segment, token_ids
 from workbench.models.csm.rows import RowFrames
 from workbench.models.csm.sampling import Sampling
@@ -34,6 +35,7 @@ def frame_settings(options: EngineOptions, config: Any) -> FrameSettings:
         compile_mode=options.compile_mode,
         jit=options.torch_jit,
         cuda_graphs=options.cuda_graphs,
+        prefill_buckets=options.prefill_buckets,
         native_layers=options.native_layers,
         frozen=options.quantization is not None,
     )
@@ -99,24 +101,44 @@ class FrameStepGenerator:
             or not self._options.buffer_pool
         ):
             self._step = self._frames = step = frames = None
-            step = FrameStep(self.networks, batch_size)
-            self._accelerator(step)
-            graphs = self.networks.settings.cuda_graphs
-            frames = GraphedFrames(step, capture_for(self.networks.device)) if graphs else step
+            capture = self.capture()
+            step = self._new_step(batch_size, None, capture)
+            frames = GraphedFrames(step, capture) if self.networks.settings.cuda_graphs else step
             self._step, self._frames = step, frames
         return step, frames
 
+    def _new_step(self, batch_size: int, positions: int | None, capture: Capture) -> FrameStep:
+        step = FrameStep(self.networks, batch_size, positions)
+        self._accelerator(step)
+        if self.networks.settings.prefill_buckets:
+            step.read_prompts = BucketedPrefill(step, capture)
+        return step
+
     @property
     def graphs(self) -> int:
-        """CUDA graphs captured for the batch size in use; 0 without that switch."""
-        return self._frames.graphs if isinstance(self._frames, GraphedFrames) else 0
+        """CUDA graphs captured for the batch size in use; 0 without those switches."""
+        frames = self._frames.graphs if isinstance(self._frames, GraphedFrames) else 0
+        prefill = buckets_of(self._step)
+        return frames + (prefill.graphs if prefill else 0)
+
+    def capture_prefill(self, step: FrameStep | None = None) -> None:
+        """Captures the prefill of every length, so that no request has to.
+
+        For ``step``, of which no row may be running (None: the one in use); does nothing without
+        that switch.
+        """
+        prefill = buckets_of(step or self._step)
+        if prefill is not None:
+            with networks(self._options, self.networks.device):
+                prefill.capture_all()
 
     def capture(self) -> Capture:
         """How work on static buffers is repeated: CUDA graphs with that switch, else plain calls.
 
         One for all work whose graphs may share memory.
         """
-        return capture_for(self.networks.device) if self._options.cuda_graphs else CallCapture()
+        graphs = self.networks.settings.cuda_graphs
+        return capture_for(self.networks.device) if graphs else CallCapture()
 
     def rows(self, count: int, positions: int | None, capture: Capture) -> RowFrames:
         """A frame step of its own for ``count`` rows that come and go.
@@ -129,9 +151,7 @@ class FrameStepGenerator:
                 "streams together without the optimization sync_free_sampling",
                 "load with it, or leave `optimizations` out",
             )
-        step = FrameStep(self.networks, count, positions)
-        self._accelerator(step)
-        return RowFrames(step, capture, self._csm.sampling)
+        return RowFrames(self._new_step(count, positions, capture), capture, self._csm.sampling)
 
     def embedded(
         self, step: FrameStep, prompt: Sequence[Segment], tokens: torch.Tensor

@@ -87,6 +87,10 @@ class Slots:
         if anew:
             self._decoder.reset(anew)
 
+    def warm_up(self) -> None:
+        """Captures what depends on the length of a prompt; no slot may be speaking."""
+        self._generator.capture_prefill(self._rows.step)
+
     def stop(self, slot: int) -> None:
         """Lets the slot run idle."""
         self._rows.stop(slot)

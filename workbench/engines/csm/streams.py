@@ -10,6 +10,7 @@ with StreamPool(engine, slots=8) as pool:
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -200,10 +201,13 @@ class StreamPool:
 
     def warm_up(self) -> float:
         """Speaks a few frames, so that whatever is compiled or captured is; returns the seconds."""
+        started = time.perf_counter()
         stream = self.join("warm up", voice=next(iter(self.engine.voices)), seed=0, max_frames=3)
         for _ in stream:
             pass
-        return stream.generation_ms / 1000
+        if not self._speaking:
+            self._slots.warm_up()
+        return time.perf_counter() - started
 
     def close(self) -> None:
         """Lets all streams go and frees the engine; a second call does nothing."""

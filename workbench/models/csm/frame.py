@@ -30,9 +30,9 @@ class FrameStep:
     small depth decoder predicts the others in turn from the backbone's hidden state (Sesame CSM,
     https://github.com/SesameAILabs/csm).
 
-    The step is made of functions on tensors: ``read_prompt`` (the backbone's ``prefill``), ``read``
-    (codes to hidden state) and the pairs
-    ``first_logits``/``first_code`` (codebook 0), ``second_…`` (codebook 1, which reads the
+    The step is made of functions on tensors: ``read_prompt`` (the backbone's ``prefill``),
+    ``read_prompts`` (which pads and picks around it), ``read`` (codes to hidden state) and the
+    pairs ``first_logits``/``first_code`` (codebook 0), ``second_…`` (codebook 1, which reads the
     hidden state) and ``next_…`` (the others). They are attributes, which an accelerator replaces:
     the ``…_code`` where sampling is sync-free, the ``…_logits`` where it isn't, or all of a frame's
     at once, ``write``: ``(hidden [B, H], stage, generator)`` → codes ``[B, K]``. Sync-free sampling
@@ -66,6 +66,7 @@ class FrameStep:
         self.sampling = Sampling.greedy()
         self.before_read: Callable[[], None] = lambda: None
         self.read_prompt: Function = self.backbone.prefill
+        self.read_prompts: Function = self._read_prompts
         self.read: Function = self._read
         self.write: Function = self._write
         self.first_logits: Function = self._first_logits
@@ -92,16 +93,15 @@ class FrameStep:
         With ``rows`` ``[R]`` int64, these alone start, from R prompts; returns ``[R, H]``.
         """
         lengths = [len(prompt) for prompt in prompts]
-        x = torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True)
-        hidden = self.read_prompt(x, rows)
         ends = torch.tensor(lengths, device=self.positions.device)
+        hidden = self.read_prompts(prompts, ends, rows)
         if rows is None:
             self.positions.copy_(ends)
             self.furthest = max(lengths)
         else:
             self.positions[rows] = ends
             self.furthest = max(self.furthest, *lengths)
-        return hidden[self.backbone.rows[: len(lengths)], ends - 1]
+        return hidden
 
     @property
     def frames_left(self) -> int:
@@ -179,6 +179,13 @@ class FrameStep:
         self.furthest += 1
 
     # The functions on tensors.
+
+    def _read_prompts(
+        self, prompts: list[torch.Tensor], ends: torch.Tensor, rows: torch.Tensor | None
+    ) -> torch.Tensor:
+        """R prompts, their lengths ``[R]``, ``rows`` as in ``prefill`` → last hidden ``[R, H]``."""
+        x = torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True)
+        return self.read_prompt(x, rows)[self.backbone.rows[: len(prompts)], ends - 1]
 
     def _write(
         self,

@@ -11,8 +11,9 @@ class FrameSettings:
 
     ``codebooks`` is how many codebooks are written and read (None: all). ``compile_mode`` is a
     mode of ``torch.compile``; ``jit`` traces the same functions with ``torch.jit`` instead.
-    ``cuda_graphs`` replays a whole frame as one CUDA graph. ``native_layers`` makes it in two
-    native calls. ``frozen`` says that the networks are compiled with their weights as constants.
+    ``cuda_graphs`` replays a whole frame as one CUDA graph, ``prefill_buckets`` the reading of a
+    prompt as one of a few. ``native_layers`` makes a frame in two native calls. ``frozen`` says
+    that the networks are compiled with their weights as constants.
     """
 
     codebooks: int | None = None
@@ -22,5 +23,6 @@ class FrameSettings:
     compile_mode: str | None = None
     jit: bool = False
     cuda_graphs: bool = False
+    prefill_buckets: bool = False
     native_layers: bool = False
     frozen: bool = False

@@ -24,7 +24,7 @@ from workbench.studies.claims.gather import set_name
 
 METRIC = "frame_ms"
 SETS = "sets"  # the beginning of the name of a folder with their study
-_PRESETS = {"all": (), "all_but_compile": ("torch_compile", "cuda_graphs")}
+_PRESETS = {"all": (), "all_but_compile": ("torch_compile", "cuda_graphs", "prefill_buckets")}
 
 
 def switches_of(

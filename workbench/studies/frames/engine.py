@@ -36,6 +36,7 @@ WORDS: Mapping[str, str] = {
     "frame-native-codec": "the same, and one native call for the codec's decoder",
     "frame-compiled": "the step's functions compiled by inductor",
     "frame-graph": "the whole frame as one CUDA graph",
+    "frame-graph-prefill": "the same, and the prompt's reading as one of a few graphs",
     "frame-compiled-graph": "compiled, then captured as one CUDA graph",
 }
 

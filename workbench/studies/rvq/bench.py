@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ FRAMES = (1, 13, 125, 1250)  # 80 ms, 1 s, 10 s and 100 s of sound
 NATIVE, TRANSFORMERS, TRANSPOSED, COMPILED = "native", "transformers", "transposed", "compiled"
 _FEWEST_ROUNDS, _MOST_ROUNDS = 5, 100
 _LEVEL = 0.8  # each codebook's entries are this much smaller than those before
-_GAP = 1e-6  # relative: nearer together, either entry is right
+# Relative: nearer together, either entry is right. The CUDA kernel's distances are float32.
+_GAPS = {"cpu": 1e-6, "cuda": 2e-6}
 
 
 class TransposedQuantizer(nn.Module):
@@ -96,7 +98,8 @@ def bench(
     ``{"frames": {"1": {...}}}``: for each length what ``_figures`` says with one thread, with other
     numbers under ``threads_2``, whether all codes are ``exact``, how many of transformers' codes
     differ, and, up to ``most_whole_frames``, the gain of a whole encode. ``seconds`` is the time
-    for each length and number of threads. ``keep`` gets all raw times, round by round, as
+    for each length and number of threads. All of it runs where ``codec`` is; on a GPU a call's time
+    ends when its work does. ``keep`` gets all raw times, round by round, as
     ``native/125 frames, 1 threads`` and for whole encodes ``native encode/125 frames, 1 threads``.
     Raises InputError for lengths below one frame.
     """
@@ -108,13 +111,13 @@ def bench(
     for length in frames:
         generator = torch.Generator().manual_seed(length)
         latents = torch.randn(1, codec.config.hidden_size, length, generator=generator)
-        latents /= math.sqrt(codec.config.hidden_size)
+        latents = (latents / math.sqrt(codec.config.hidden_size)).to(codec.device)
         result: dict[str, Any] = {}
         for number in threads:
             with _threads(number), torch.inference_mode():
                 place = f"{length} frames, {number} threads"
                 progress(place)
-                times = _times(_arms(codec, latents, compiled), seconds)
+                times = _times(_arms(codec, latents, compiled), seconds, codec.device)
                 for name, of in times.items():
                     keep(f"{name}/{place}", of, "ms")
                 figures = _figures(times)
@@ -135,9 +138,10 @@ def bench(
 def exactness(codec: Any, latents: Tensor) -> dict[str, Any]:
     """Whether every native code is the one that float64 finds, and how transformers' compare.
 
-    A code counts as exact where it is at most 1e-6 farther than the nearest entry, relatively.
+    A code counts as exact where it is at most 1e-6 farther than the nearest entry, relatively (2e-6
+    on a GPU).
     """
-    quantizer = codec.quantizer
+    quantizer, gap = codec.quantizer, _GAPS[codec.device.type]
     native = encode_latents(codec, latents, threads=1)[0].T  # [T, K]
     theirs = quantizer.encode(latents).transpose(0, 1)[0].T
     wrong, first = 0, 0
@@ -152,7 +156,7 @@ def exactness(codec: Any, latents: Tensor) -> dict[str, Any]:
             squares = book.square().sum(1)
             scores = residual.square().sum(1, keepdim=True) + squares - 2 * residual @ book.T
             least = scores.amin(1, keepdim=True)
-            wrong += int((scores.gather(1, codes) > least * (1 + _GAP)).sum())
+            wrong += int((scores.gather(1, codes) > least * (1 + gap)).sum())
             residual = residual - book[codes[:, 0]]
             first += 1
     return {
@@ -177,8 +181,12 @@ def _arms(codec: Any, latents: Tensor, compiled: bool) -> dict[str, Callable[[],
     return arms
 
 
-def _times(arms: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
+def _times(
+    arms: Mapping[str, Callable[[], Any]], seconds: float, device: torch.device
+) -> dict[str, list[float]]:
     """Milliseconds of each arm, round by round; a first call of each is not among them."""
+    if device.type == "cuda":
+        arms = {name: partial(_finished, call) for name, call in arms.items()}
     for call in arms.values():
         call()
     begin = time.perf_counter()
@@ -187,6 +195,11 @@ def _times(arms: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, l
     rounds = int(seconds / (time.perf_counter() - begin))
     rounds = min(max(rounds, _FEWEST_ROUNDS), _MOST_ROUNDS)
     return interleaved({name: timed(call) for name, call in arms.items()}, rounds)
+
+
+def _finished(call: Callable[[], Any]) -> None:
+    call()
+    torch.cuda.synchronize()
 
 
 def _figures(times: Mapping[str, Sequence[float]]) -> dict[str, Any]:
@@ -206,12 +219,14 @@ def _whole_times(codec: Any, length: int, seconds: float) -> dict[str, list[floa
     """Whole encodes of ``length`` frames of sound, quantized by transformers and by us, in ms."""
     samples = round(codec.config.sampling_rate / codec.config.frame_rate) * length
     sound = torch.randn(1, 1, samples, generator=torch.Generator().manual_seed(1)) * 0.1
+    sound = sound.to(codec.device)
     return _times(
         {
             NATIVE: lambda: encode_latents(codec, offline_latents(codec, sound)),
             TRANSFORMERS: lambda: codec.encode(sound),
         },
         seconds,
+        codec.device,
     )
 
 
