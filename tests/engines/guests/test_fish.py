@@ -181,8 +181,9 @@ def test_it_speaks_in_parts_and_repeats_itself(engine):
 
 @here
 def test_a_limit_cuts_the_sound(engine):
-    speech = engine.synthesize(TEXT, seed=3, **SHORT)
+    speech = engine.synthesize(TEXT, seed=3, time_stages=True, **SHORT)
     assert len(speech) == round(12 * 0.08 * RATE_HZ)
+    assert {"tokens", "codec"} <= set(speech.stages_ms)
     assert speech.ended == "cap"
     whole = engine.synthesize(TEXT, seed=3)
     assert np.array_equal(speech.samples[:FRAME], whole.samples[:FRAME])

@@ -138,7 +138,7 @@ class Fish:
         """A piece for each part of the text; each part is drawn from the seed anew."""
         import torch
 
-        from workbench.engines.guests.fish_codec import FRAME_HZ
+        from workbench.engines.guests.fish_codec import FRAME
         from workbench.engines.guests.fish_tokens import Sampling
         from workbench.engines.guests.torch_guest import Stages
 
@@ -149,7 +149,7 @@ class Fish:
         stages = Stages(request.time_stages, self._running.device)
         with stages("reference"):
             heard = self._heard(request.context or self._references)
-        room = None if request.max_s is None else int(np.ceil(request.max_s * FRAME_HZ))
+        room = None if request.max_s is None else round(request.max_s * self._rate_hz)  # samples
         spoken: list[Said] = []
         endings: list[Ended] = []
         for number, part in enumerate(segments(request.text, settings.chunk_length)):
@@ -158,8 +158,12 @@ class Fish:
                 break
             torch.manual_seed((request.seed + number) % 2**63)
             before = spoken if settings.iterative_prompt else []
-            sound, said, ended = self._part(part, heard, before, sampling, room, stages)
-            room = None if room is None else room - said.codes.shape[1]
+            most = None if room is None else -(-room // FRAME)
+            sound, said, ended = self._part(part, heard, before, sampling, most, stages)
+            if room is not None:
+                ended = "cap" if len(sound) > room else ended
+                sound = sound[:room]
+                room -= len(sound)
             endings.append(ended)
             if len(sound):
                 spoken.append(said)
@@ -172,10 +176,10 @@ class Fish:
         heard: Sequence[Said],
         spoken: Sequence[Said],
         sampling: Sampling,
-        room: int | None,
+        most: int | None,
         stages: Stages,
     ) -> tuple[np.ndarray, Said, Ended]:
-        """Sound ``[T]`` of one part, what was said in it, and how it ended."""
+        """Sound ``[T]`` of one part, what was said in it in ``most`` frames, and how it ended."""
         from workbench.engines.guests.fish_codec import CODEBOOKS, decoded
         from workbench.engines.guests.fish_tokens import (
             Said,
@@ -187,7 +191,7 @@ class Fish:
 
         # Random weights find no end by themselves.
         limit = usual_frames(text) if self._random else self._settings.max_new_tokens
-        limit = limit if room is None else min(limit, room)
+        limit = limit if most is None else min(limit, most)
         needed = min(limit, 2 * usual_frames(text))
         with self._running.speaking():
             with stages("tokens"), self._running.networks():
