@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from workbench.cli.bench_record import add_out, begun
-from workbench.measure.statistics import Interval
+from workbench.cli.lists import names, plain
 from workbench.models.whisper.find import NANO
 from workbench.studies.asr.study import DEFAULT_WAYS, WAYS, RecognizerComparison
 
@@ -49,7 +48,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from workbench.studies.asr.speech import speech_for
     from workbench.studies.asr.study import chosen, compare_recognizers
 
-    ways = chosen([name.strip() for name in options.ways.split(";") if name.strip()])
+    ways = chosen(names(options.ways, ";"))
     clips = speech_for(options.speech, options.voice_engine, options.sentences, seed=options.seed)
     record = begun("asr", options)
     result = compare_recognizers(
@@ -75,13 +74,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 def _told(result: RecognizerComparison) -> dict[str, Any]:
     return {
         "clips": len(result.clips),
-        "ways": [
-            {
-                name: asdict(value) if isinstance(value, Interval) else value
-                for name, value in row.items()
-            }
-            for row in result.rows()
-        ],
+        "ways": [plain(row) for row in result.rows()],
         "left_out": dict(result.left_out),
         "best": result.best,
         "verdict": result.verdict,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
 from typing import Any
 
 from workbench.cli.bench_record import add_out, begun
-from workbench.measure.statistics import Interval
+from workbench.cli.lists import names, plain
 from workbench.models.chat.find import NANO
 from workbench.studies.chat import DEFAULT_WAYS, QUESTIONS, WAYS, ChatComparison
 
@@ -47,11 +46,10 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
     from workbench.studies.chat import compare_chats, ways
 
-    names = [name.strip() for name in options.ways.split(";") if name.strip()]
     record = begun("chat", options)
     result = compare_chats(
         options.question or QUESTIONS,
-        ways(names, options.draft),
+        ways(names(options.ways, ";"), options.draft),
         rounds=options.rounds,
         max_tokens=options.max_tokens,
         seed=options.seed,
@@ -73,13 +71,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 def _told(result: ChatComparison) -> dict[str, Any]:
     return {
-        "ways": [
-            {
-                name: asdict(value) if isinstance(value, Interval) else value
-                for name, value in row.items()
-            }
-            for row in result.rows()
-        ],
+        "ways": [plain(row) for row in result.rows()],
         "left_out": dict(result.left_out),
         "best": result.best,
         "answers": result.answers(),

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from workbench.cli.lists import names
 from workbench.studies.frames.bench import LOSSY, OURS, THEIRS, Bench, BenchSettings, bench
 
 
@@ -44,9 +45,9 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         device=options.device,
         dtype=options.dtype,
         threads=options.threads,
-        against=_names(options.against),
-        ours=_names(options.ours),
-        lossy=_names(options.lossy),
+        against=names(options.against),
+        ours=names(options.ours),
+        lossy=names(options.lossy),
         trials=options.trials,
         max_frames=options.max_frames,
         seed=options.seed,
@@ -56,10 +57,6 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     if not options.json:
         _show(result, told)
     return told, int(told["speedup"] is None or told["codes_equal"] is False)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _show(result: Bench, told: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.cli.bench_record import add_out, begun
+from workbench.cli.lists import numbers
 from workbench.errors import InputError
 
 
@@ -51,8 +52,8 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     samples: list[tuple[str, Sequence[float], str]] = []
     summary = bench(
         random_mimi().to(device),
-        frames=_numbers("--frames", options.frames),
-        threads=_numbers("--threads", options.threads),
+        frames=numbers("--frames", options.frames),
+        threads=numbers("--threads", options.threads),
         seconds=options.seconds,
         compiled=not options.no_compile,
         progress=lambda what: print(f"{what} …", file=sys.stderr, flush=True),
@@ -67,13 +68,6 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     if not options.json:
         _show(summary)
     return summary, 0 if exact else 1
-
-
-def _numbers(name: str, text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"{name} {text!r}", "give whole numbers, such as 1,125") from None
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from workbench.errors import InputError
+from workbench.cli.lists import numbers
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -43,7 +43,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from workbench.measure.concurrency import measure_concurrency
     from workbench.profiling.roofline import frame_limit
 
-    streams = _numbers(options.streams)
+    streams = numbers("--streams", options.streams)
     engine = workbench.load(
         options.engine,
         weights=options.weights,
@@ -74,13 +74,6 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         _show(told)
         print(result.verdict)
     return told, 0
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(number) for number in text.split(",")]
-    except ValueError as problem:
-        raise InputError(f"loads {text!r}", "give numbers with commas: 1,2,4") from problem
 
 
 def switches(text: str | None) -> str | list[str] | None:

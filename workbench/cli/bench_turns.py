@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from workbench.cli.bench_record import add_out, begun
+from workbench.cli.lists import names, plain
 from workbench.errors import InputError
-from workbench.measure.statistics import Interval
 from workbench.studies.turns.study import (
     BUDGETS,
     TurnStudy,
@@ -71,7 +71,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     )
     study = study_turns(
         turns,
-        [name.strip() for name in options.vad.split(",") if name.strip()],
+        names(options.vad),
         judge,
         transcribe=transcribe,
         words=words,
@@ -107,15 +107,9 @@ def _told(study: TurnStudy) -> dict[str, Any]:
         "words": study.first.words,
         "fixed_wait": asdict(study.fixed),
         "saved": asdict(study.saved) if study.saved else None,
-        "budgets": [_plain(row) for row in study.rows()],
-        "detectors": [_plain(row) for row in study.detector_rows()],
+        "budgets": [plain(row) for row in study.rows()],
+        "detectors": [plain(row) for row in study.detector_rows()],
         "verdict": study.verdict,
-    }
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: asdict(value) if isinstance(value, Interval) else value for name, value in row.items()
     }
 
 
