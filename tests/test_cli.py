@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 
 import numpy as np
 import pytest
 
 from workbench.audio import Audio
-from workbench.cli import COMMANDS, main
+from workbench.cli import COMMANDS, main, speak
 
 
 def last_json(capsys):
@@ -53,6 +54,9 @@ def test_speak_with_a_reference(tiny_folder, tmp_path, capsys):
     assert main(["speak", "good morning", *common, *clone]) == 0
     assert main(["speak", "good morning", *common, *clone[:2], "--out", out]) == 2
     assert "--reference-text" in last_json(capsys)["error"]
+    given = Namespace(reference=reference, reference_text=None, engine="chatterbox:a", voice=0)
+    (prompt,) = speak._context(given)  # an engine that needs no words
+    assert (prompt.text, prompt.audio.duration_s) == ("", pytest.approx(0.72))
 
 
 @pytest.mark.parametrize(

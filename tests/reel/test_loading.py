@@ -2,6 +2,7 @@
 
 import pytest
 
+from workbench.errors import InputError
 from workbench.optimizations.environment import SpeechSettings
 from workbench.reel.loading import load_settings
 
@@ -24,6 +25,13 @@ def test_guests_on_pytorch_get_what_they_have_a_use_for(engine):
     assert "no use" in left_out["frame_step"]
     assert {"inference_mode", "matmul_precision=medium"} <= set(found["optimizations"])
     assert "hybrid_precision" in found["optimizations"]
+
+
+def test_an_engine_s_own_settings_are_handed_over():
+    found, _ = load_settings("f5", "auto", ON_CPU, {"nfe_step": 7})
+    assert (found["nfe_step"], found["device"]) == (7, "cpu")
+    with pytest.raises(InputError, match="'weights' among"):
+        load_settings("f5", "auto", ON_CPU, {"weights": "random"})
 
 
 def test_guests_without_pytorch_get_none():

@@ -13,6 +13,7 @@ import yaml
 
 from tests.reel.voices import CHAR_S, RATE_HZ, Tones, cache_of, script
 from workbench.audio import Audio
+from workbench.engines.cache import EngineCache
 from workbench.errors import InputError
 from workbench.optimizations.environment import SpeechSettings
 from workbench.reel import make_reel, read_script
@@ -169,3 +170,18 @@ def test_kill_9_in_the_middle_loses_nothing(tiny_folder, tmp_path):
     assert at_once.redone == 8
     assert np.array_equal(resumed.audio.samples, at_once.audio.samples)
     assert resumed.captions == at_once.captions
+
+
+def test_other_settings_of_the_engine_are_spoken_anew(tmp_path):
+    loaded = []
+
+    def load(name, **settings):
+        loaded.append(settings["level"])
+        engine = Tones(name)
+        engine.options.settings = {"level": settings["level"]}
+        return engine
+
+    for level, redone in ((1, 4), (1, 0), (2, 4)):
+        said = script(TEXTS, settings={"level": level})
+        reel = make_reel(said, tmp_path, ALONE, cache=EngineCache(2, load))
+        assert (loaded[-1], reel.redone) == (level, redone)

@@ -117,5 +117,18 @@ def test_the_first_segments_and_another_engine():
     assert len(said.rows()) == 2
     assert said.engines == ("other",)
     assert script().shortened(None).with_engine(None) == script()
+
+
+def test_an_engine_s_own_settings_go_with_it():
+    said = script(settings={"level": 1, "pitch": 2})
+    assert said.settings_of("tones") == {"level": 1, "pitch": 2}
+    assert said.settings_of("other") == {}
+    more = said.with_engine(None, {"level": 3})
+    assert more.settings_of("tones") == {"level": 3, "pitch": 2}
+    other = said.with_engine("other", {"speed": 1})
+    assert (other.settings_of("other"), other.settings_of("tones")) == ({"speed": 1}, {})
+
+
+def test_there_are_segments_to_shorten():
     with pytest.raises(InputError, match="0 segments"):
         script().shortened(0)

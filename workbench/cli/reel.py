@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from workbench.cli.own_settings import add_set, parsed
+
 _DEFAULT_OUT = Path("outputs/reel")
 
 
@@ -30,6 +32,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add("script", type=Path, metavar="SCRIPT", help="a .yaml or .json file")
     add("--out", type=Path, default=_DEFAULT_OUT, help="folder (default: %(default)s)")
     add("--engine", help="speaks instead of the script's own engine")
+    add_set(command)
     add("--format", choices=("wav", "flac"), default="wav", help="of the track (default: wav)")
     add("--fresh", action="store_true", help="speak everything anew")
     add("--workers", type=int, help="processes, each with an engine of its own (default: 1)")
@@ -47,7 +50,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from workbench.optimizations.environment import from_environment, setting
     from workbench.reel import make_reel, read_script
 
-    script = read_script(options.script).with_engine(options.engine)
+    script = read_script(options.script).with_engine(options.engine, parsed(options.set))
     settings = from_environment()
     for variable, value in (
         ("VOICEREEL_MAX_WORKERS", options.workers),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.audio import Audio
+from workbench.cli.own_settings import add_set, parsed
 from workbench.engines.load import load
 from workbench.engines.speech import Reference, Speech
 from workbench.errors import InputError, OutputError
@@ -35,6 +36,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         '  workbench speak "good morning" --optimizations frame_step,true_streaming,bf16\n'
         '  workbench speak "good morning" --engine csm-1b --weights random   # timing only\n'
         '  workbench speak "what a surprise!" --mode auto      # Piper, Chatterbox, or csm-nano\n'
+        '  workbench speak "good morning" --engine piper:voice.onnx --set length_scale=1.2\n'
         '  echo "good morning" | workbench speak -\n',
     )
     command.add_argument("text", metavar="TEXT", help="what to say; - reads standard input")
@@ -46,9 +48,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--engine",
-        help="csm-nano (shipped), csm-1b (from the hub), a folder, or a hub id "
-        f"(default: {_DEFAULT_ENGINE})",
+        help="csm-nano (shipped), csm-1b (from the hub), a folder, a hub id, or a guest such as "
+        f"piper:voice.onnx (default: {_DEFAULT_ENGINE})",
     )
+    add_set(command)
     command.add_argument("--voice", type=int, default=0, help="speaker id (default: 0)")
     command.add_argument(
         "--out", type=Path, default=_DEFAULT_OUT, help="sound file to write (default: %(default)s)"
@@ -72,7 +75,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, help="the same seed gives the same speech")
     command.add_argument("--temperature", type=float, help="0 is greedy (default: the model's)")
     command.add_argument("--max-frames", type=int, help="frames of 80 ms at most")
-    command.add_argument("--reference", type=Path, help="sound file to go on from")
+    command.add_argument(
+        "--reference",
+        "--audio-prompt",
+        type=Path,
+        help="sound file to go on from; with --mode cinematic the voice to clone",
+    )
     command.add_argument("--reference-text", help="what is said in --reference")
     command.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     command.add_argument("--dtype", help="float32, bfloat16 or float16 (default: by the device)")
@@ -92,6 +100,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     if options.mode is not None:
         return _by_mode(text, options)
     context = _context(options)
+    own = parsed(options.set)
     out: Path = options.out
     require_writable_sound_file(out)
     started = time.perf_counter()
@@ -103,6 +112,7 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         dtype=options.dtype,
         optimizations=_optimizations(options.optimizations),
         safe_modes=options.safe_modes,
+        **own,
     )
     for mode in engine.safe_modes:
         print(f"safe mode: {mode}", file=sys.stderr)
@@ -141,7 +151,7 @@ def _by_mode(text: str, options: argparse.Namespace) -> tuple[dict[str, Any], in
     from workbench.engines.speak import FellBack, speak
 
     mine = ("engine", "implementation", "optimizations", "temperature", "max_frames", "device")
-    given = [name for name in (*mine, "dtype") if getattr(options, name) is not None]
+    given = [name for name in (*mine, "dtype", "set") if getattr(options, name) is not None]
     given += ["weights"] * (options.weights != "auto")
     if given:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -209,15 +219,18 @@ def require_writable_sound_file(path: Path) -> None:
 
 
 def _context(options: argparse.Namespace) -> list[Reference]:
+    from workbench.engines.speak import CLONES  # by the sound alone
+
     if options.reference is None:
         if options.reference_text is not None:
             raise InputError("--reference-text without --reference", "name its sound file too")
         return []
-    if options.reference_text is None:
+    if options.reference_text is None and str(options.engine).partition(":")[0] not in CLONES:
         raise InputError(
             "--reference without --reference-text", "say what is spoken in the sound file"
         )
-    return [Reference(Audio.read(options.reference), options.reference_text, options.voice)]
+    words = options.reference_text or ""
+    return [Reference(Audio.read(options.reference), words, options.voice)]
 
 
 def _summary(speech: Speech) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -127,6 +128,20 @@ def load(
     engine, applied = load_with(attempt, target.type, dtype, half)
     engine.safe_modes = applied
     return engine
+
+
+def own_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given`` as the settings of an engine's own, whichever engine that is.
+
+    Raises InputError for one that is an argument of ``load`` itself, such as ``device``.
+    """
+    taken = [name for name in given if name in inspect.signature(load).parameters]
+    if taken:
+        raise InputError(
+            f"{', '.join(map(repr, taken))} among an engine's own settings",
+            "every engine has it: use the option or argument of that name",
+        )
+    return dict(given)
 
 
 def _load(

@@ -37,7 +37,8 @@ class ReelArm:
             name: references_of(self.script, name)[0] for name in self.script.speakers
         }
         how = SpeechSettings(**settings)
-        load, _ = load_settings(self._engine, self.script.weights, how)
+        own = self.script.settings_of(self._engine)
+        load, _ = load_settings(self._engine, self.script.weights, how, own)
         count = worker_count(how.parallel, how.workers, is_cuda(how.device))
         batch_size = how.batch_size or 0
         self.lanes: Lanes

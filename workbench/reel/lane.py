@@ -61,15 +61,17 @@ class Lane:
         """What decides how it sounds, as JSON values: part of each segment's key.
 
         Of the switches only those that may change what is heard; how many texts are spoken at a
-        time isn't among them.
+        time isn't among them. A guest's own settings may all be heard.
         """
         engine = self.engine
+        settings = dict(getattr(getattr(engine, "options", None), "settings", {}))
         return {
             "name": engine.name,
             "weights": engine.weights,
             "implementation": engine.implementation,
             "dtype": str(getattr(engine, "dtype", "")).removeprefix("torch."),
             "switches": [name for name in getattr(engine, "optimizations", ()) if _heard(name)],
+            **({"settings": settings} if settings else {}),
         }
 
     def about(self) -> dict[str, Any]:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from workbench.optimizations.environment import SpeechSettings
 
 
 def load_settings(
-    engine: str, weights: str, settings: SpeechSettings
+    engine: str, weights: str, settings: SpeechSettings, own: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What ``workbench.load(engine, …)`` gets, as JSON values, and which switches are left out.
 
     CSM's engines get all switches of ``settings``, guest engines on PyTorch those that mean the
-    same to every network, and guests without PyTorch none.
+    same to every network, and guests without PyTorch none. ``own`` are the engine's own settings.
     """
-    from workbench.engines.load import device_called
+    from workbench.engines.load import device_called, own_settings
     from workbench.optimizations.site import site_of
 
     site = site_of(device_called(settings.device))
     names, left_out = settings.optimizations(site)
-    found: dict[str, Any] = {"weights": weights, "device": settings.device}
+    found: dict[str, Any] = {
+        **own_settings(own or {}),
+        "weights": weights,
+        "device": settings.device,
+    }
     if not is_guest(engine):
         return {**found, "optimizations": list(names)}, left_out
     known = guest_switches(engine)

@@ -111,7 +111,9 @@ class _Work:
 
     def speak(self, engine: str, store: SegmentStore) -> None:
         """Speaks what ``engine`` has to say and no earlier run has finished."""
-        settings, left_out = load_settings(engine, self.script.weights, self.settings)
+        settings, left_out = load_settings(
+            engine, self.script.weights, self.settings, self.script.settings_of(engine)
+        )
         with self.monitor("load"):
             lanes = self._lanes(engine, settings)
         with lanes:
@@ -201,9 +203,8 @@ class _Work:
 
 def _identity(about: Mapping[str, Any]) -> dict[str, Any]:
     """The part of what a lane tells that its identity consists of."""
-    return {
-        name: about[name] for name in ("name", "weights", "implementation", "dtype", "switches")
-    }
+    parts = ("name", "weights", "implementation", "dtype", "switches", "settings")
+    return {name: about[name] for name in parts if name in about}
 
 
 def _pause_s(script: Script, number: int) -> float:

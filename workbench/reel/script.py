@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -91,10 +92,12 @@ class Script(_Strict):
 
     ``pause_ms`` is the silence between segments, ``reference_s`` how much of a speaker's
     references is used, ``rate_hz`` the track's sample rate (None: the first engine's own).
+    ``settings`` are those that ``engine`` has of its own, such as F5-TTS's ``nfe_step``.
     """
 
     title: str = ""
     engine: str = "csm-nano"
+    settings: dict[str, Any] = Field(default_factory=dict)
     weights: Literal["auto", "random"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
     pause_ms: PauseMs = 300
@@ -128,9 +131,18 @@ class Script(_Strict):
             raise InputError(f"{segments} segments", "keep at least one")
         return self.model_copy(update={"segments": self.segments[:segments]})
 
-    def with_engine(self, engine: str | None) -> Script:
-        """With another engine for those who have none of their own (None: as it is)."""
-        return self if engine is None else self.model_copy(update={"engine": engine})
+    def settings_of(self, engine: str) -> dict[str, Any]:
+        """The own settings of ``engine``: the script's where it is the script's."""
+        return dict(self.settings) if engine == self.engine else {}
+
+    def with_engine(self, engine: str | None, settings: Mapping[str, Any] | None = None) -> Script:
+        """With another engine for those who have none of their own (None: as it is).
+
+        ``settings`` are added to those that the engine has in the script.
+        """
+        engine = self.engine if engine is None else engine
+        own = {**self.settings_of(engine), **(settings or {})}
+        return self.model_copy(update={"engine": engine, "settings": own})
 
     def rows(self) -> list[dict[str, Any]]:
         """A table's row for each segment."""

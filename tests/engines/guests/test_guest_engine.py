@@ -1,5 +1,6 @@
 """A guest behind the Synthesizer protocol, in its own process and in this one."""
 
+import json
 import sys
 from dataclasses import asdict
 
@@ -9,6 +10,7 @@ import pytest
 import workbench
 from tests.engines.guests.speaker import PIECE, RATE_HZ
 from workbench.audio import Audio
+from workbench.cli import main
 from workbench.engines.guests.hosted import Host, Wanted
 from workbench.engines.guests.local import Here
 from workbench.engines.guests.remote import GuestEngine
@@ -192,3 +194,15 @@ def test_it_is_an_arm_on_its_own_interpreter(speaker):
     assert about["options"]["versions"]["guestvoice"] == "1.2"
     assert study.baseline.of("frames") == (4.0, 4.0)
     assert {len(speech) for _, _, speech in kept} == {2 * PIECE}
+
+
+def test_the_command_speaks_with_its_settings(speaker, tmp_path, capsys):
+    peaks = []
+    for level in ("0.05", "0.2"):
+        out = tmp_path / f"{level}.wav"
+        command = ["speak", "one two", "--engine", "speaker", "--seed", "1", "--out", str(out)]
+        assert main([*command, "--set", f"level={level}", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert (told["engine"], told["safe_modes"]) == ("speaker", [])
+        peaks.append(np.abs(Audio.read(out).samples).max())
+    assert peaks[1] == pytest.approx(4 * peaks[0], rel=0.01)

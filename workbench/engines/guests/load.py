@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
-from typing import Any, get_args
+from dataclasses import asdict
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from workbench.engines.guests.catalogue import GUESTS, Guest, guest
 from workbench.engines.guests.environments import required
@@ -16,6 +18,13 @@ from workbench.errors import InputError
 from workbench.worker import Worker
 
 _HOST = "workbench.engines.guests.hosted:Host"
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    NoneType: "None (null in JSON)",
+}
 
 
 def is_guest(name: str) -> bool:
@@ -43,8 +52,9 @@ def load_guest(
     It speaks in a process of its own on its environment's interpreter; where this process already
     runs on that (an arm of a study does), it speaks here.
 
-    Raises InputError for a setting that the engine doesn't have, ModelError where it isn't
-    installed, its environment is broken, or its files are missing or of the wrong kind.
+    Raises InputError for a setting that the engine doesn't have or that can't be so, ModelError
+    where it isn't installed, its environment is broken, or its files are missing or of the wrong
+    kind.
     """
     short, _, checkpoint = name.partition(":")
     one = guest(short)
@@ -77,16 +87,33 @@ def load_guest(
 
 
 def _settings(one: Guest, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The engine's settings with what was ``given``; InputError for one it doesn't have.
+    """The engine's settings with what was ``given``.
 
-    A setting's own class checks its value, also where one comes from a notebook as text.
+    InputError for one that it doesn't have or that is of another type; a setting's range is
+    checked by the settings' own class.
     """
     module = importlib.import_module(one.target.partition(":")[0])
-    known = [field.name for field in fields(module.Settings)]
+    known = get_type_hints(module.Settings)
     unknown = [name for name in given if name not in known]
     if unknown:
         raise InputError(
             f"{one.name} has no setting {', '.join(map(repr, unknown))}",
             f"use {', '.join((*known, 'size'))}",
         )
+    for name, value in given.items():
+        kinds = get_args(known[name]) or (known[name],)
+        if not _fits(value, kinds):
+            raise InputError(
+                f"{one.name} with {name}={value!r}",
+                f"give {' or '.join(_KINDS[kind] for kind in kinds)}",
+            )
     return asdict(module.Settings(**given))
+
+
+def _fits(value: Any, kinds: tuple[Any, ...]) -> bool:
+    """Whether ``value`` is of one of ``kinds``: whole numbers are numbers, truths aren't."""
+    if isinstance(value, bool):
+        return bool in kinds
+    if isinstance(value, int | float) and float in kinds:
+        return math.isfinite(value)
+    return isinstance(value, kinds)

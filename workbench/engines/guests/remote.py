@@ -70,6 +70,8 @@ class GuestEngine:
     ``left_out`` says what of the protocol or of a preset this engine can't do.
     """
 
+    safe_modes: tuple[str, ...] = ()  # that ladder is CSM's
+
     def __init__(self, guest: Guest, process: Process) -> None:
         self._process = process
         self._end = weakref.finalize(self, process.close)
