@@ -9,6 +9,7 @@ from workbench.cli import (
     bench_adapter,
     bench_asr,
     bench_chat,
+    bench_codec,
     bench_csm,
     bench_rvq,
     bench_soak,
@@ -21,6 +22,7 @@ _BENCHES = {
     "adapter": bench_adapter,
     "asr": bench_asr,
     "chat": bench_chat,
+    "codec": bench_codec,
     "csm": bench_csm,
     "rvq": bench_rvq,
     "soak": bench_soak,
@@ -34,10 +36,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command and its own commands."""
     command: argparse.ArgumentParser = commands.add_parser(
         "bench",
-        help="time CSM, kernels, streams, recognizers, chat models, turn detectors or training",
+        help="time CSM, codecs, streams, recognizers, chat, turns, adapters, kernels or training",
         description="adapter: what a LoRA adapter costs while speaking.\n"
         "asr: ways of recognizing speech, latency against word errors.\n"
         "chat: ways of answering, time to first token and tokens a second.\n"
+        "codec: ways of decoding Mimi's codes, time of a frame and exactness.\n"
         "csm: transformers' generate against each rung of the frame step.\n"
         "rvq: the native search of Mimi's codebooks against PyTorch.\n"
         "streams: how many streams are in real time, and when each is first heard.\n"

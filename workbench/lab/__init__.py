@@ -10,6 +10,7 @@ from workbench.lab.ablations import (
     switch_guide,
 )
 from workbench.lab.cards import environment_card
+from workbench.lab.codec_plots import show_decoders
 from workbench.lab.conversations import converse, turn_waterfall
 from workbench.lab.display import show, table
 from workbench.lab.engine_plots import (
@@ -73,6 +74,7 @@ __all__ = [
     "residual_clouds",
     "rungs",
     "show",
+    "show_decoders",
     "show_engines",
     "show_f5",
     "show_forest",

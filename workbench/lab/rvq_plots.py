@@ -75,6 +75,8 @@ def times_by_frames(
     title: str,
     caption: str,
     dashed: Sequence[str] = (),
+    xlabel: str = "frames searched at a time (80 ms each)",
+    ylabel: str = "time (ms)",
 ) -> Figure:
     """One line a way over the number of frames, on logarithmic axes; limits are ``dashed``."""
     values = [value for curve in curves.values() for value in curve.values()]
@@ -95,9 +97,9 @@ def times_by_frames(
     axes.set_xscale("log")
     axes.set_xlim(lengths[0] / 1.15, lengths[-1] * 1.4)
     axes.set_xticks(lengths, [f"{length:,}" for length in lengths])
-    axes.set_xlabel("frames searched at a time (80 ms each)")
+    axes.set_xlabel(xlabel)
     plain_log(axes, values)
     axes.grid(visible=True, axis="y")
-    axes.set_ylabel("time (ms)")
+    axes.set_ylabel(ylabel)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9.5, borderaxespad=0.2)
     return drawn

@@ -12,6 +12,7 @@ import torch
 from workbench.errors import ModelError
 from workbench.models.checkpoint import Checkpoint, verify
 from workbench.models.csm.sampling import Sampling
+from workbench.models.mimi.load import forget_tables, make_audible
 from workbench.models.quiet import quiet
 from workbench.models.shortage import is_shortage
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _TIED_TABLE = "backbone_model.embed_tokens.embed_audio_tokens.weight"
 _PAGE_BYTES = 4096
-RANDOM_RMS = 0.05  # level of the noise that random weights speak: audible, not hurtful
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def load_csm(
             model = _trained(checkpoint, config, dtype, extra.get("codec"))
     model.codec_model.to(codec_dtype)
     model.to(device).eval()
-    _forget_codebook_tables(model.codec_model)
+    forget_tables(model.codec_model)
     encode, encode_batch, begin_id, end_id = _tokenizer(checkpoint)
     voices = {int(key): str(voice["name"]) for key, voice in extra.get("voices", {}).items()}
     return LoadedCsm(
@@ -158,28 +158,8 @@ def _random(config: Any, dtype: torch.dtype) -> CsmForConditionalGeneration:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = CsmForConditionalGeneration._from_config(config, dtype=dtype)
-        codec = model.codec_model.to(torch.float32)
-        # transformers leaves new codebooks at zero, so that every code would sound alike.
-        books: Any = [module for module in codec.modules() if hasattr(module, "embed_sum")]
-        for book in books:
-            book.embed_sum.normal_()
-            book.cluster_usage.fill_(1.0)
-        codes = torch.randint(config.codec_config.codebook_size, (1, config.num_codebooks, 5))
-    with torch.no_grad():
-        level = codec.decode(codes).audio_values.std()
-        for module in codec.decoder.modules():
-            if isinstance(module, torch.nn.Conv1d) and module.out_channels == 1:
-                module.weight.mul_(RANDOM_RMS / level)
-                if module.bias is not None:
-                    module.bias.mul_(RANDOM_RMS / level)
+        make_audible(model.codec_model.to(torch.float32))
     return model
-
-
-def _forget_codebook_tables(codec: torch.nn.Module) -> None:
-    """Drops transformers' cached codebooks, which don't follow a change of dtype or device."""
-    books: Any = [module for module in codec.modules() if hasattr(module, "_embed")]
-    for book in books:
-        book._embed = None
 
 
 def touch(model: torch.nn.Module) -> int:
