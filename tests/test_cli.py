@@ -11,6 +11,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
+from tests.signals import heeding_ctrl_c
 from workbench.audio import Audio
 from workbench.cli import COMMANDS, main, speak
 
@@ -108,6 +109,7 @@ def test_ctrl_c_leaves_nothing_and_says_so(tiny_folder, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=heeding_ctrl_c,
     )
     assert process.stderr is not None
     assert "ready" in process.stderr.readline()

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.signals import heeding_ctrl_c
 from workbench.errors import InputError, OutputError
 from workbench.hardware.cpu import keep_on_one_core
 from workbench.measure import memory
@@ -302,7 +303,11 @@ def test_ctrl_c_in_the_middle_of_a_trial():
         "    print(stop.study.stopped, *stop.study.baseline.rounds)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heeding_ctrl_c,
     )
     for line in process.stdout:
         if line.startswith("round 1 "):
