@@ -16,8 +16,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "calibrate",
         help="check the measuring instrument: false verdicts, and a slow-down it must find",
         description="Runs studies whose answer is known: without any difference (A/A), and with "
-        "an arm slowed down by 3 %.\nSimulated ones take a second, a real one of csm-nano several "
-        "minutes on a quiet machine.",
+        "an arm slowed down by 3 %.\nSimulated ones take a second, a real one of csm-nano about "
+        "two minutes on a quiet machine.",
         epilog="examples:\n  workbench calibrate --real 0\n"
         "  workbench calibrate --real 20 --out outputs/calibration --json\n"
         "\nRun again with the same --out, it goes on where it was interrupted.\n",
