@@ -71,7 +71,8 @@ class OnThreads(Spinner):
 
     def trial(self, index, seed):
         huge = os.environ["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
-        cores = len(os.sched_getaffinity(0))
+        mask = getattr(os, "sched_getaffinity", None)  # macOS has none
+        cores = len(mask(0)) if mask else 0
         return {**super().trial(index, seed), "cores": float(cores), "huge": float(huge)}
 
 
