@@ -16,14 +16,14 @@ class Decoders:
 
     def __init__(self, codec: Any, *, native: bool) -> None:
         self.native = native
-        self._codec = codec
+        self.codec = codec
 
     def stream(self, batch_size: int = 1, max_step_frames: int = 8) -> DecoderStream:
         """A new stream. Raises ModelError where the native kernels can't have this codec."""
         if self.native:
             return NativeDecoderStream(self._weights, batch_size, max_step_frames)
-        return MimiDecoderStream(self._codec, batch_size, max_step_frames)
+        return MimiDecoderStream(self.codec, batch_size, max_step_frames)
 
     @cached_property
     def _weights(self) -> Decoder:
-        return native_decoder(self._codec)
+        return native_decoder(self.codec)

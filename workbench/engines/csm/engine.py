@@ -5,31 +5,30 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 import numpy as np
 import torch
 
-from workbench.audio import Audio
 from workbench.engines.conditions import failures_named, gradients_off, speaking
 from workbench.engines.csm import memory
-from workbench.engines.csm.batches import buckets, free_bytes, largest_batch, row_bytes
+from workbench.engines.csm.batched import BatchSpeaker
+from workbench.engines.csm.batches import free_bytes, largest_batch, row_bytes
 from workbench.engines.csm.decoders import Decoders
 from workbench.engines.csm.frame_generator import FrameStepGenerator
 from workbench.engines.csm.generators import CodeGenerator
-from workbench.engines.csm.loops import LoopWatch, loop_end
 from workbench.engines.csm.request import Request, RequestReader
+from workbench.engines.csm.single import SingleSpeaker, Spoken
 from workbench.engines.csm.slots import Slots
+from workbench.engines.csm.sound import Sound
 from workbench.engines.csm.stream import CsmStream
 from workbench.engines.csm.tokens import TextTokens
 from workbench.engines.csm.transfer import StagedTransfer, Transfer
 from workbench.engines.csm.transformers_generator import TransformersGenerator
-from workbench.engines.speech import Chunk, Ended, Reference, Speech, Streaming, worst
-from workbench.errors import InputError, OutOfMemory
+from workbench.engines.speech import Chunk, Ended, Reference, Speech, Streaming
+from workbench.errors import InputError
 from workbench.models.csm.load import LoadedCsm
-from workbench.models.csm.prompt import Segment
-from workbench.models.mimi.decoder import DecoderStream
 from workbench.optimizations.options import EngineOptions
 from workbench.optimizations.registry import ordered, resolve
 from workbench.optimizations.site import site_of
@@ -99,10 +98,30 @@ class CsmEngine:
         )
         self._generator: CodeGenerator = GENERATORS[options.generator](csm, options)
         self.decoders = Decoders(self.codec, native=options.native_codec)
-        self._decoder: DecoderStream | None = None
         self._busy = threading.Lock()
         # Noise from random weights says nothing, so nothing can be said again.
         self.watches_loops = weights != "random"
+        sound = Sound(self.decoders, options, self.transfer)
+        self._single = SingleSpeaker(
+            self._generator,
+            sound,
+            self.requests,
+            self.config,
+            self.rate_hz,
+            self.frame_samples,
+            self.watches_loops,
+        )
+        self._batched = BatchSpeaker(
+            self._generator,
+            sound,
+            self.requests,
+            self.config,
+            self.device,
+            self.watches_loops,
+            self.largest_batch,
+            self._shortage_named,
+            self._note if safe else None,
+        )
 
     def with_implementation(self, implementation: str) -> CsmEngine:
         """Another engine on the same weights, to compare implementations in one memory."""
@@ -228,10 +247,18 @@ class CsmEngine:
         return self._whole(request)
 
     def _whole(self, request: Request) -> Speech:
-        stream = CsmStream(self._pseudo(request, whole=True))
+        stream = CsmStream(self._speaks(request, self._single.pseudo(request, whole=True)))
         for _ in stream:
             pass
         return stream.speech
+
+    def _speaks(
+        self, request: Request, making: Generator[Chunk, None, Spoken]
+    ) -> Generator[Chunk | Speech]:
+        """The chunks as they are made, then the whole."""
+        with self.alone():
+            made = yield from making
+        yield self.speech(request, *made)
 
     def stream(
         self,
@@ -269,9 +296,11 @@ class CsmEngine:
             max_frames=max_frames,
             time_stages=time_stages,
         )
-        if streaming == "true":
-            return CsmStream(self._true(request))
-        return CsmStream(self._pseudo(request, whole=False))
+        single = self._single
+        making = (
+            single.true(request) if streaming == "true" else single.pseudo(request, whole=False)
+        )
+        return CsmStream(self._speaks(request, making))
 
     def synthesize_batch(
         self,
@@ -295,21 +324,13 @@ class CsmEngine:
         )
         if not self.options.batching:
             return [self._whole(request) for request in requests]
-        rows = [(request, part) for request in requests for part in request.parts]
         with self.alone():
-            spoken = self._rows(rows)
-        elapsed_ms = (time.perf_counter() - started) * 1000
-        results = []
-        for request in requests:
-            mine = [spoken.pop(0) for _ in request.parts]
-            sound = np.concatenate([sound for sound, _, _ in mine])
-            codes = torch.cat([codes for _, codes, _ in mine], dim=1)
-            ended = worst([how for _, _, how in mine])
-            if request.max_frames is not None and codes.shape[1] > request.max_frames:
-                codes, ended = codes[:, : request.max_frames], "cap"
-                sound = sound[: request.max_frames * self.frame_samples]
-            results.append(self.speech(request, sound, codes, ended, [elapsed_ms], elapsed_ms))
-        return results
+            made = self._batched.speak(requests)
+        total_ms = (time.perf_counter() - started) * 1000
+        return [
+            self.speech(request, *whole, [total_ms], total_ms)
+            for request, whole in zip(requests, made, strict=True)
+        ]
 
     def largest_batch(self) -> int:
         """Rows that a batch may have now: as many as half of the free memory has caches for."""
@@ -329,179 +350,13 @@ class CsmEngine:
             self.csm, self._generator, self.decoders, self.options, self.transfer, count, positions
         )
 
-    def _rows(
-        self, rows: Sequence[tuple[Request, Segment]]
-    ) -> list[tuple[np.ndarray, torch.Tensor, Ended]]:
-        """Sound, codes ``[K, T]`` and how it ended, of each row, batch by batch.
-
-        Where memory runs out, and safe modes were asked for, a batch is spoken in two halves.
-        """
-        lengths = [len(part.text) for _, part in rows]
-        spoken: dict[int, tuple[np.ndarray, torch.Tensor, Ended]] = {}
-        waiting = buckets(lengths, self.largest_batch())
-        number = 0
-        while waiting:
-            bucket = waiting.pop(0)
-            made: list[tuple[np.ndarray, torch.Tensor, Ended]] | None = None
-            try:
-                with memory.speech_named(
-                    self.name, self.config, self.dtype, self.device, len(bucket)
-                ):
-                    made = self._batch([rows[row] for row in bucket], number)
-            except OutOfMemory:
-                if not self.safe or len(bucket) == 1:
-                    raise
-            if made is None:  # here the failed attempt's frames are gone, and their tensors
-                memory.release(self.device)
-                half = (len(bucket) + 1) // 2
-                self._note(f"batches of {half:,} instead of {len(bucket):,}")
-                waiting[:0] = [bucket[:half], bucket[half:]]
-                continue
-            spoken.update(zip(bucket, made, strict=True))
-            number += 1
-        return [spoken[row] for row in range(len(rows))]
-
-    def _batch(
-        self, rows: Sequence[tuple[Request, Segment]], number: int
-    ) -> list[tuple[np.ndarray, torch.Tensor, Ended]]:
-        """As ``_rows``, for one batch, the ``number``-th."""
-        first = rows[0][0]
-        limits = [self.requests.frame_limit(request, part) for request, part in rows]
-        frames = self._generator.frames(
-            [request.prompt(part) for request, part in rows],
-            first.sampling,
-            first.seed + number,
-            max(limits),
-            first.clock,
-        )
-        batch = torch.stack(list(frames), dim=2)  # [B, K, T]
-        cut = [self._cut(made, limit) for made, limit in zip(batch, limits, strict=True)]
-        return [(self._decoded(codes), codes, ended) for codes, ended in cut]
+    def _shortage_named(self, rows: int = 1) -> AbstractContextManager[None]:
+        return memory.speech_named(self.name, self.config, self.dtype, self.device, rows)
 
     def _note(self, mode: str) -> None:
         """Says that a safe mode was applied."""
         if mode not in self.safe_modes:
             self.safe_modes = (*self.safe_modes, mode)
-
-    def _true(self, request: Request) -> Generator[Chunk | Speech]:
-        """Each frame decoded as it is generated, with the codec's carried state."""
-        with self.alone():
-            started = time.perf_counter() - request.prepared_s
-            decoder = self._fresh_decoder()
-            sounds: list[np.ndarray] = []
-            codes: list[torch.Tensor] = []
-            times_ms: list[float] = []
-            frames = self._frames(request)
-            while True:
-                try:
-                    frame = next(frames)
-                except StopIteration as stop:
-                    ended: Ended = stop.value
-                    break
-                with request.clock("codec"), gradients_off(self.options):
-                    sound = self._heard(decoder.frame(frame[None])[0])
-                times_ms.append((time.perf_counter() - started) * 1000)
-                sounds.append(sound)
-                codes.append(frame)
-                yield Chunk(Audio(sound, self.rate_hz), times_ms[-1], len(sounds) - 1)
-            total_ms = (time.perf_counter() - started) * 1000
-        sound = np.concatenate(sounds) if sounds else np.zeros(0, dtype=np.float32)
-        yield self.speech(request, sound, self._stacked(codes), ended, times_ms, total_ms)
-
-    def _pseudo(self, request: Request, *, whole: bool) -> Generator[Chunk | Speech]:
-        """All codes first, then all sound, then (unless ``whole``) cut into frames."""
-        with self.alone():
-            started = time.perf_counter() - request.prepared_s
-            frames: list[torch.Tensor] = []
-            generated = self._frames(request)
-            while True:
-                try:
-                    frames.append(next(generated))
-                except StopIteration as stop:
-                    ended: Ended = stop.value
-                    break
-            codes = self._stacked(frames)
-            with request.clock("codec"):
-                sound = self._decoded(codes)
-            times_ms: list[float] = []
-            size = max(len(sound), 1) if whole else self.frame_samples
-            for index, offset in enumerate(range(0, len(sound), size)):
-                times_ms.append((time.perf_counter() - started) * 1000)
-                chunk = Audio(sound[offset : offset + size], self.rate_hz)
-                yield Chunk(chunk, times_ms[-1], index)
-            total_ms = (time.perf_counter() - started) * 1000
-        yield self.speech(request, sound, codes, ended, times_ms, total_ms)
-
-    def _frames(self, request: Request) -> Generator[torch.Tensor, None, Ended]:
-        """Frames ``[K]`` of all parts of the text; returns how it ended."""
-        parts: list[Ended] = []
-        made = 0
-        eos = self.config.codebook_eos_token_id
-        for number, part in enumerate(request.parts):
-            limit = self.requests.frame_limit(request, part, made)
-            if limit < 1:
-                return worst([*parts, "cap"])
-            by_itself = looped = False
-            watch = LoopWatch()
-            for codes in self._generator.frames(
-                [request.prompt(part)],
-                request.sampling,
-                request.seed + number,
-                limit,
-                request.clock,
-            ):
-                heard = codes[0].tolist()  # one copy to the host, whatever is asked of it
-                by_itself = all(code == eos for code in heard[: self.config.num_codebooks - 1])
-                if by_itself:
-                    break
-                made += 1
-                yield codes[0]
-                looped = self.watches_loops and watch.loops(heard[0])
-                if looped:
-                    break
-            parts.append("loop" if looped else "eos" if by_itself else "cap")
-        return worst(parts)
-
-    def _ends(self, codes: torch.Tensor) -> torch.Tensor:
-        """Whether codes ``[K, …]`` are end-of-audio frames; the model's last book doesn't count."""
-        return (codes[: self.config.num_codebooks - 1] == self.config.codebook_eos_token_id).all(
-            dim=0
-        )
-
-    def _cut(self, codes: torch.Tensor, limit: int) -> tuple[torch.Tensor, Ended]:
-        """``[K, T]`` cut at its end-of-audio frame, a loop or ``limit``, and which it was."""
-        codes = codes[:, :limit]
-        ends = self._ends(codes).nonzero()
-        end = int(ends[0]) if len(ends) else None
-        looped = loop_end(codes[0, :end].tolist()) if self.watches_loops else None
-        if looped is not None:
-            return codes[:, :looped], "loop"
-        return (codes, "cap") if end is None else (codes[:, :end], "eos")
-
-    def _stacked(self, frames: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Frames ``[K]`` as ``[K, T]``, also where there are none."""
-        if frames:
-            return torch.stack(list(frames), dim=1)
-        return torch.zeros(self.config.num_codebooks, 0, dtype=torch.int64, device=self.device)
-
-    def _decoded(self, codes: torch.Tensor) -> np.ndarray:
-        """Offline decode of ``[K, T]`` → ``[T * frame_samples]`` float32."""
-        if codes.shape[1] == 0:
-            return np.zeros(0, dtype=np.float32)
-        with gradients_off(self.options):
-            if self.decoders.native:
-                return self._heard(self._fresh_decoder().step(codes[None])[0])
-            return self._heard(self.codec.decode(codes[None]).audio_values[0, 0])
-
-    def _heard(self, samples: torch.Tensor) -> np.ndarray:
-        """PCM on the host, float32."""
-        return self.transfer.to_host(samples.float()).numpy()
-
-    def _fresh_decoder(self) -> DecoderStream:
-        if self._decoder is None or not self.options.buffer_pool:
-            self._decoder = self.decoders.stream()
-        self._decoder.reset()
-        return self._decoder
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -515,7 +370,7 @@ class CsmEngine:
             with (
                 failures_named(self.name, self.optimizations),
                 speaking(self.options, self.threads),
-                memory.speech_named(self.name, self.config, self.dtype, self.device),
+                self._shortage_named(),
             ):
                 yield
         finally:
