@@ -76,6 +76,7 @@ def test_half_precision_knows_its_hardware():
     assert not switch("fp16").supported(volta)
     assert "6.0" in switch("hybrid_precision").supported(kepler)
     assert "8.0" in switch("tf32").supported(volta)
+    assert "8.9" in switch("fp8").supported(Site(device="cuda", capability=(8, 0)))
 
 
 def test_float16_on_the_cpu_is_what_onednn_says():

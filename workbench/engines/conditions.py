@@ -46,10 +46,10 @@ def speaking(options: EngineOptions, threads: int) -> Iterator[None]:
         stack.callback(torch.set_num_threads, before)
         torch.set_num_threads(threads)
         stack.enter_context(applied(*options.process))
-        if options.quantization in ("int8", "int8_dynamic"):
+        if options.quantization in ("int8", "int8_dynamic", "fp8"):
             from torch._inductor import config
 
-            # Integer weights become constants that the compiler can lay out for its kernels.
+            # 8-bit weights become constants that the compiler can lay out for its kernels.
             stack.enter_context(config.patch(freezing=True))
         yield
 

@@ -53,6 +53,7 @@ NAMES = (
     "bf16_default",
     "int8",
     "int8_dynamic",
+    "fp8",
     "native_int8",
     "native_layers",
     "native_codec",

@@ -93,6 +93,14 @@ def steps(*, dry: bool = False, train_s: float = 0.0) -> list[Step]:
             60,
             modules=("scipy",),
         ),
+        Step(
+            "csm-1b fp8",
+            _bench("csm", "--engine", "csm-1b", "--weights", "random", "--dtype", "bfloat16",
+                   "--against", "transformers", "--ours", "frame-compiled-graph",
+                   "--lossy", "frame-compiled-graph-fp8", "--trials", "2", "--max-frames", "16"),
+            110,
+            modules=("torchao",),
+        ),
         _sanitizer("racecheck"),
     ]  # fmt: skip
     if train_s:
@@ -135,6 +143,7 @@ def _toy(step: Step) -> Step:
         "csm-nano": _bench("csm", *cpu, "--ours", "frame,frame-fused,frame-graph", "--against",
                            "transformers", "--lossy", "frame-graph-int8", "--trials", "2",
                            "--max-frames", "6"),
+        "csm-1b fp8": _skipped("csm-1b is too large for a dry run"),
         "streams": _bench("streams", *cpu, "--streams", "1,2", "--seconds", "1",
                           "--max-frames", "8"),
         "rvq": _bench("rvq", *cpu, "--frames", "1", "--threads", "1", "--seconds", "0.5",

@@ -21,7 +21,7 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
     "transformers": ("quantization",),
     "gemini": ("timeout_s", "thinking_budget", "base_url"),
 }
-_QUANTIZATIONS = (None, "int8", "int8_dynamic", "native_int8")
+_QUANTIZATIONS = (None, "int8", "int8_dynamic", "fp8", "native_int8")
 
 
 def load_chat(
@@ -45,8 +45,8 @@ def load_chat(
     GPU, as it can; on the CPU float32 for small models, bfloat16 for large ones. ``threads`` are
     CPU threads while it answers. ``revision`` is a hub commit.
 
-    Further ``settings``: of all local models ``quantization`` (``int8``, ``int8_dynamic`` by
-    torchao, ``native_int8`` by our kernel); of ``static`` ``compile_mode`` and ``capacity``
+    Further ``settings``: of all local models ``quantization`` (``int8``, ``int8_dynamic``, ``fp8``
+    by torchao, ``native_int8`` by our kernel); of ``static`` ``compile_mode`` and ``capacity``
     (tokens of conversation and answer, 1024); of ``dynamic`` ``draft`` (the name of a smaller
     model with the same tokens) and ``draft_tokens`` (4); of Gemini ``timeout_s`` (30),
     ``thinking_budget`` (tokens; default: the model's own) and ``base_url``. Gemini's key is read

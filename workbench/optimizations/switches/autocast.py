@@ -35,5 +35,5 @@ SWITCH = Switch(
     change=_on,
     supported=_supported,
     where="CPU, CUDA 6.0+",
-    conflicts=("hybrid_precision", "bf16", "fp16", "int8", "int8_dynamic"),
+    conflicts=("hybrid_precision", "bf16", "fp16", "int8", "int8_dynamic", "fp8"),
 )

@@ -35,5 +35,5 @@ SWITCH = Switch(
     supported=_supported,
     where="with torchao",
     requires=("frame_step", "torch_compile"),
-    conflicts=("autocast", "int8_dynamic"),
+    conflicts=("autocast", "int8_dynamic", "fp8"),
 )

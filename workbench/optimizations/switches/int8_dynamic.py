@@ -34,5 +34,5 @@ SWITCH = Switch(
     supported=_supported,
     where="with torchao",
     requires=("frame_step", "torch_compile"),
-    conflicts=("autocast", "int8"),
+    conflicts=("autocast", "int8", "fp8"),
 )

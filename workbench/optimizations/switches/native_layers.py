@@ -54,5 +54,6 @@ SWITCH = Switch(
         "fp16",
         "int8",
         "int8_dynamic",
+        "fp8",
     ),
 )

@@ -39,6 +39,7 @@ LOSSY: Mapping[str, tuple[str, ...]] = {
     "frame-int8": (*_FUSED, "native_int8"),
     "frame-graph-int8": (*_FUSED, "cuda_graphs", "native_int8"),
     "frame-compiled-int8": (*_FUSED, "torch_compile", "int8"),
+    "frame-compiled-graph-fp8": (*_FUSED, "torch_compile", "cuda_graphs", "fp8"),
 }
 TEXTS = ("good morning sarah", "the red house is near the river")
 _CODES_FRAMES = 16
