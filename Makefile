@@ -27,7 +27,7 @@ run: $(STAMP)
 	$(BIN)/workbench run
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab --notebook-dir notebooks
