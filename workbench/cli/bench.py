@@ -11,6 +11,7 @@ from workbench.cli import (
     bench_chat,
     bench_codec,
     bench_csm,
+    bench_linear,
     bench_rvq,
     bench_soak,
     bench_streams,
@@ -24,6 +25,7 @@ _BENCHES = {
     "chat": bench_chat,
     "codec": bench_codec,
     "csm": bench_csm,
+    "linear": bench_linear,
     "rvq": bench_rvq,
     "soak": bench_soak,
     "streams": bench_streams,
@@ -42,6 +44,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "chat: ways of answering, time to first token and tokens a second.\n"
         "codec: ways of decoding Mimi's codes, time of a frame and exactness.\n"
         "csm: transformers' generate against each rung of the frame step.\n"
+        "linear: linear layers of a decoding step, native against PyTorch.\n"
         "rvq: the native search of Mimi's codebooks against PyTorch.\n"
         "streams: how many streams are in real time, and when each is first heard.\n"
         "training: what each setting of training does to its speed and memory.\n"

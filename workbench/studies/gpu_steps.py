@@ -78,6 +78,12 @@ def steps(*, dry: bool = False, train_s: float = 0.0) -> list[Step]:
             70,
             skips_on=InputError.exit_code,  # the native kernels are not built
         ),
+        Step(
+            "linear",
+            _bench("linear", "--rows", "1,8", "--seconds", "0.5", "--device", "cuda"),
+            60,
+            skips_on=InputError.exit_code,  # the native kernels are not built
+        ),
         _sanitizer("memcheck"),
         Step(
             "chat",
@@ -148,6 +154,7 @@ def _toy(step: Step) -> Step:
                           "--max-frames", "8"),
         "rvq": _bench("rvq", *cpu, "--frames", "1", "--threads", "1", "--seconds", "0.5",
                       "--no-compile"),
+        "linear": _bench("linear", *cpu, "--seconds", "0.01", "--mib", "1"),
         "chat": _bench("chat", *cpu, "--ways", "static cache; growing cache", "--max-tokens", "4",
                        "--rounds", "1"),
         "asr": _bench("asr", *cpu, "--ways", "static cache; static cache, trimmed window",

@@ -19,6 +19,7 @@ import torch
 from workbench.audio import Audio
 from workbench.engines.asr.transcript import Segment, Transcript, Window
 from workbench.errors import InputError, ModelError
+from workbench.hardware.work import threads as cpu_threads
 from workbench.models.checkpoint import Checkpoint
 from workbench.models.quiet import quiet
 from workbench.models.whisper.decoder import StaticDecoder
@@ -92,14 +93,8 @@ class TorchWhisperRecognizer:
                 "use implementation='faster-whisper'",
             )
         started = time.perf_counter()
-        before = torch.get_num_threads()
-        with self._busy:
-            if self.threads:
-                torch.set_num_threads(self.threads)
-            try:
-                return self._transcribe(audio.resampled(RATE_HZ).samples, started)
-            finally:
-                torch.set_num_threads(before)
+        with self._busy, cpu_threads(self.threads or None):
+            return self._transcribe(audio.resampled(RATE_HZ).samples, started)
 
     def transcribe_batch(self, audios: Sequence[Audio]) -> list[Transcript]:
         """The texts of ``audios``, one after another."""

@@ -26,6 +26,7 @@ from workbench.engines.chat.messages import (
     checked,
 )
 from workbench.errors import InputError
+from workbench.hardware.work import threads as cpu_threads
 from workbench.models.chat.decoder import FixedDecoder, GrowingDecoder
 from workbench.models.chat.generate import chooser, drafted_tokens, tokens_of
 from workbench.models.chat.load import LoadedChat
@@ -259,14 +260,8 @@ class LocalChat:
     @contextlib.contextmanager
     def _running(self) -> Iterator[None]:
         """This model's number of threads, and no gradients."""
-        before = torch.get_num_threads()
-        if self.threads:
-            torch.set_num_threads(self.threads)
-        try:
-            with torch.inference_mode():
-                yield
-        finally:
-            torch.set_num_threads(before)
+        with cpu_threads(self.threads or None), torch.inference_mode():
+            yield
 
 
 class _Clock:

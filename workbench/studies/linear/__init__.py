@@ -1,0 +1,1 @@
+"""Linear layers of a decoding step: kernels against each other and against memory."""
