@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from workbench.cli.bench_record import add_out, begun
 from workbench.cli.lists import names, numbers
 from workbench.measure.codec_arm import BACKENDS
 from workbench.studies.codec.result import CodecStudy
@@ -22,7 +23,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "all frames at once, and its first sound\nat the end. Exactness is against its offline "
         "decode in float64. On the CPU, in float32.",
         epilog="examples:\n"
-        "  workbench bench codec\n"
+        "  workbench bench codec --out outputs/codec\n"
         "  workbench bench codec --ways torch,native --frames 125 --threads 2 --json\n"
         "  workbench bench codec --codec mimi --weights random   # CSM-1B's size, times alone\n",
     )
@@ -36,11 +37,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add("--trials", type=int, default=TRIALS, help="rounds (default: %(default)s)")
     add("--starts", type=int, help="processes of each way (default: one for 10 rounds, 4 at least)")
     add("--seed", type=int, default=0, help="of codes and order (default: %(default)s)")
+    add_out(command)
     return command
 
 
 def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Runs and tells; exit code 1 where a way failed."""
+    record = begun("codec", options)
     found = compare_decoders(
         options.codec,
         names(options.ways),
@@ -52,9 +55,14 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         seed=options.seed,
         progress=lambda words: print(f"{words} …", file=sys.stderr, flush=True),
     )
+    told = found.to_dict()
+    if options.out is not None:
+        details = {name: value for name, value in told.items() if name != "verdict"}
+        path = record.write(options.out, found.verdict, found.samples(), **details)
+        told["record"] = str(path)
     if not options.json:
         _show(found)
-    return found.to_dict(), int(bool(found.failed))
+    return told, int(bool(found.failed))
 
 
 def _show(found: CodecStudy) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.studies.codec.measured import measured
 from workbench.cli import main
 from workbench.errors import InputError
+from workbench.measure import record as records
 from workbench.measure.codec_arm import BACKENDS, frame_metric
 from workbench.native import native_status
 from workbench.studies.codec import study as codec
@@ -59,10 +60,11 @@ def test_the_command_refuses_what_is_no_number(capsys):
 
 
 @pytest.mark.slow
-def test_the_command_on_the_smallest_codec(capsys):
+def test_the_command_on_the_smallest_codec(capsys, tmp_path):
     ours = "native" if native_status().built else "torch"
     command = ["bench", "codec", "--codec", "mimi-nano", "--ways", f"transformers,{ours}"]
-    assert main([*command, "--frames", "1,3", "--trials", "2", "--json"]) == 0
+    command += ["--frames", "1,3", "--trials", "2", "--out", str(tmp_path), "--json"]
+    assert main(command) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [arm["name"] for arm in told["arms"]] == ["transformers", ours]
     for arm in told["arms"]:
@@ -71,3 +73,8 @@ def test_the_command_on_the_smallest_codec(capsys):
         assert arm["snr_db"] > 60
     assert set(told["by_frames"]) == {"1", "3"}
     assert (told["trials"], told["threads"], told["left_out"]) == (2, 1, {})
+    kept = records.read(told["record"])
+    assert [metric.name for metric in kept.metrics][:2] == [
+        "transformers/1 frames", "transformers/3 frames",
+    ]  # fmt: skip
+    assert all(len(metric.samples) == 2 for metric in kept.metrics)

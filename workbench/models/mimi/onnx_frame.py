@@ -1,14 +1,16 @@
 """Mimi's decoder as an ONNX graph of one frame, its state passed in and out, run by onnxruntime.
 
-The graph is traced from ``MimiDecoderStream``, so streamed equals offline there as well. Exporting
-needs the packages onnx and onnxscript, running only onnxruntime.
+The graph is traced from ``MimiDecoderStream``, so streamed equals offline there as well. Each
+layer's keys and values are tensors of their own: parts of one tensor would be written back into
+it by ScatterElements, which is slow. Exporting needs the packages onnx and onnxscript, running
+only onnxruntime.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 
     from workbench.models.mimi.streaming import MimiDecoderStream
 
-STATE = ("convolutions", "keys", "values", "position")
-_KIND = "workbench mimi frame 1"
+_KIND = "workbench mimi frame 2"
+_POSITION = "position"
 
 
 def export_frame(codec: MimiModel, path: Path | str, count: int | None = None) -> Path:
@@ -51,21 +53,21 @@ def export_frame(codec: MimiModel, path: Path | str, count: int | None = None) -
     if not 1 <= count <= stream.num_quantizers:
         raise InputError(f"{count} codebooks", f"use 1 to {stream.num_quantizers}")
     codes = torch.zeros(1, count, dtype=torch.int64, device=stream.device)
-    state = [tensor.clone() for tensor in _state(stream)]
+    state = {name: tensor.clone() for name, tensor in _state(stream).items()}
     told = {
         "kind": _KIND,
         "rate_hz": str(codec.config.sampling_rate),
         "frame_samples": str(stream.frame_samples),
-        "state": json.dumps([list(tensor.shape) for tensor in state]),
+        "state": json.dumps({name: list(tensor.shape) for name, tensor in state.items()}),
     }
     # The exporter warns of every weight that isn't a parameter of the traced module: here none is.
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             _frame_module(stream),
-            (codes, *state),
-            input_names=["codes", *STATE],
-            output_names=["sound", *(f"{name}_after" for name in STATE)],
+            (codes, *state.values()),
+            input_names=["codes", *state],
+            output_names=["sound", *(f"{name}_after" for name in state)],
             dynamo=True,
             verbose=False,
         )
@@ -111,23 +113,22 @@ class OnnxMimiDecoder:
         self.rate_hz = int(told["rate_hz"])
         self.frame_samples = int(told["frame_samples"])
         self.count = int(self._session.get_inputs()[0].shape[1])
-        self._shapes: list[list[int]] = json.loads(told["state"])
-        self._names = ["sound", *(f"{name}_after" for name in STATE)]
+        self._shapes: dict[str, list[int]] = json.loads(told["state"])
+        self._names = ["sound", *(f"{name}_after" for name in self._shapes)]
         self.reset()
 
     def reset(self) -> None:
         """Starts the stream anew."""
-        kinds = (np.float32, np.float32, np.float32, np.int64)
         self._held = [
-            self._value(np.zeros(shape, kind))
-            for shape, kind in zip(self._shapes, kinds, strict=True)
+            self._value(np.zeros(shape, np.int64 if name == _POSITION else np.float32))
+            for name, shape in self._shapes.items()
         ]
 
     def frame(self, codes: np.ndarray) -> np.ndarray:
         """Sound ``[frame_samples]`` of one frame of codes ``[K]`` int64."""
         if codes.shape != (self.count,):
             raise InputError(f"codes of shape {codes.shape}", f"pass [{self.count}] codes")
-        given: dict[str, Any] = dict(zip(STATE, self._held, strict=True))
+        given: dict[str, Any] = dict(zip(self._shapes, self._held, strict=True))
         given["codes"] = self._value(np.ascontiguousarray(codes[None], np.int64))
         sound, *self._held = self._session.run_with_ort_values(self._names, given)
         samples: np.ndarray = sound.numpy()[0]
@@ -139,31 +140,36 @@ class OnnxMimiDecoder:
         return np.concatenate([self.frame(column) for column in codes.T])
 
 
-def _state(stream: MimiDecoderStream) -> list[Tensor]:
+def _state(stream: MimiDecoderStream) -> dict[str, Tensor]:
     transformer = stream._transformer
-    return [stream._bank.flat, transformer.keys, transformer.values, transformer.position]
+    state = {"convolutions": stream._bank.flat, _POSITION: transformer.position}
+    state |= {f"keys_{layer}": keys for layer, keys in enumerate(transformer.keys)}
+    return state | {f"values_{layer}": values for layer, values in enumerate(transformer.values)}
 
 
 @contextmanager
-def _with_state(stream: MimiDecoderStream, state: list[Tensor]) -> Iterator[None]:
+def _with_state(stream: MimiDecoderStream, state: Sequence[Tensor]) -> Iterator[None]:
     """The stream standing on other tensors for its state, and afterwards on its own again."""
     bank, transformer = stream._bank, stream._transformer
-    before = _state(stream)
+    before = bank.flat, transformer.position, transformer.keys, transformer.values
     slots = [slot.value for slot in bank._slots]
     try:
         _put(stream, state)
         yield
     finally:
-        bank.flat, transformer.keys, transformer.values, transformer.position = before
+        bank.flat, transformer.position, transformer.keys, transformer.values = before
         for slot, value in zip(bank._slots, slots, strict=True):
             slot.value = value
 
 
-def _put(stream: MimiDecoderStream, state: list[Tensor]) -> None:
+def _put(stream: MimiDecoderStream, state: Sequence[Tensor]) -> None:
     from math import prod
 
-    bank, transformer = stream._bank, stream._transformer
-    bank.flat, transformer.keys, transformer.values, transformer.position = state
+    bank = stream._bank
+    transformer: Any = stream._transformer  # lists in the place of its caches
+    bank.flat, transformer.position, *caches = state
+    layers = len(transformer.layers)
+    transformer.keys, transformer.values = caches[:layers], caches[layers:]
     sizes = [prod(slot.shape) for slot in bank._slots]
     for slot, part in zip(bank._slots, bank.flat.split(sizes, dim=1), strict=True):
         slot.value = part.view(bank.batch_size, *slot.shape)
@@ -179,6 +185,6 @@ def _frame_module(stream: MimiDecoderStream) -> Any:
             with _with_state(stream, own):
                 sound = stream.frame(codes)
                 after = _state(stream)
-            return (sound, *after)
+            return (sound, *after.values())
 
     return Frame()
