@@ -1,11 +1,14 @@
 """VoiceReel's table: what a row of it measures, and what is made of the figures."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from tests.measure.studies import MACHINE
+from workbench.cli import main
 from workbench.errors import InputError
+from workbench.measure import record as records
 from workbench.measure.watch import Span
 from workbench.reel import bench, parse_script
 from workbench.reel.arm import ReelArm
@@ -83,3 +86,25 @@ def test_the_verdict_names_the_quickest_and_what_disturbed():
     assert "busy" in busy.verdict
     assert "50%" in busy.caption
     assert "times as fast" not in table().verdict
+
+
+def test_the_command_writes_a_record_and_tells(tiny_folder, tmp_path, monkeypatch, capsys):
+    asked = {}
+
+    def measured(script, trials, **more):
+        asked.update(script=script, trials=trials, **more)
+        return table(fast=(0.1, 0.11, 0.105))
+
+    monkeypatch.setattr(bench, "bench_reel", measured)
+    command = ["bench", "reel", "--engine", str(tiny_folder), "--only", "fast", "--trials", "7"]
+    assert main([*command, "--out", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (asked["script"].engine, asked["trials"]) == (str(tiny_folder), 7)
+    assert asked["only"] == ("fast",)
+    assert told["segments"] == 15
+    assert told["configurations"][1]["times as fast"]["value"] == pytest.approx(2)
+    kept = records.read(told["record"])
+    assert list(kept.metric("fast/rtf").samples) == [0.1, 0.11, 0.105]
+    assert kept.verdict == told["verdict"]
+    assert main(command) == 0
+    assert "fast" in capsys.readouterr().out

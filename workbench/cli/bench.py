@@ -11,7 +11,9 @@ from workbench.cli import (
     bench_chat,
     bench_codec,
     bench_csm,
+    bench_engines,
     bench_linear,
+    bench_reel,
     bench_rvq,
     bench_soak,
     bench_streams,
@@ -25,7 +27,9 @@ _BENCHES = {
     "chat": bench_chat,
     "codec": bench_codec,
     "csm": bench_csm,
+    "engines": bench_engines,
     "linear": bench_linear,
+    "reel": bench_reel,
     "rvq": bench_rvq,
     "soak": bench_soak,
     "streams": bench_streams,
@@ -38,13 +42,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command and its own commands."""
     command: argparse.ArgumentParser = commands.add_parser(
         "bench",
-        help="time CSM, codecs, streams, recognizers, chat, turns, adapters, kernels or training",
+        help="time engines, codecs, streams, scripts, recognizers, chat, turns, adapters, kernels",
         description="adapter: what a LoRA adapter costs while speaking.\n"
         "asr: ways of recognizing speech, latency against word errors.\n"
         "chat: ways of answering, time to first token and tokens a second.\n"
         "codec: ways of decoding Mimi's codes, time of a frame and exactness.\n"
         "csm: transformers' generate against each rung of the frame step.\n"
+        "engines: CSM and the guests, first audio, speed and memory.\n"
         "linear: linear layers of a decoding step, native against PyTorch.\n"
+        "reel: a script's real-time factor, plain, batched and by several processes.\n"
         "rvq: the native search of Mimi's codebooks against PyTorch.\n"
         "streams: how many streams are in real time, and when each is first heard.\n"
         "training: what each setting of training does to its speed and memory.\n"

@@ -6,7 +6,7 @@ table.rows()                    # synthesis time, audio, RTF, times as fast, tar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -104,6 +104,12 @@ class Table:
             }
             for name in self.samples
         ]
+
+    def measures(self) -> Iterator[tuple[str, list[float], str]]:
+        """Raw samples for the record: name, values, unit."""
+        for name in self.samples:
+            for figure, unit in (("rtf", ""), ("synthesis_s", "s"), ("audio_s", "s")):
+                yield f"{name}/{figure}", self.of(name, figure), unit
 
     @property
     def finding(self) -> str:

@@ -1,6 +1,7 @@
 """Fish-Speech: settings, files and prompts; with the package its networks at a small size."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from workbench.audio import Audio
 from workbench.engines.guests import installed, status
 from workbench.engines.guests.f5_parts import made_up
 from workbench.engines.guests.fish import Settings
+from workbench.engines.guests.fish_caches import Caches
 from workbench.engines.guests.fish_codec import FRAME, FRAME_HZ, RATE_HZ
 from workbench.engines.guests.fish_files import FILES, configuration, found, put, weights
 from workbench.engines.guests.fish_tokens import Said, checked, fitting, usual_frames
@@ -82,6 +84,31 @@ def test_of_what_was_spoken_the_last_parts_stay_where_all_do_not_fit():
     assert asked == [["a", "b", "c"], ["a", "c"]]
     with pytest.raises(InputError, match="take 20 of 24 positions, and 5 are wanted"):
         fitting(ask, said[:1], said[1:], 5, 24)
+
+
+def test_a_step_sees_a_power_of_two_of_the_caches():
+    caches = [SimpleNamespace(k_cache=torch.zeros(1, 2, 1_000, 4)) for _ in range(3)]
+    for cache in caches:
+        cache.v_cache = torch.zeros(1, 2, 1_000, 4)
+    whole = caches[0].k_cache
+    layers = [SimpleNamespace(attention=SimpleNamespace(kv_cache=one)) for one in caches]
+
+    def setup_caches(rows, positions, dtype):
+        model.max_seq_len = positions
+
+    model = SimpleNamespace(layers=layers, setup_caches=setup_caches)
+    made = Caches(model, 1_000, torch.float32)
+    seen = []
+    for positions in (1, 256, 257, 600, 1_000):
+        made.show(positions)
+        seen.append(caches[2].v_cache.shape[2])
+        assert model.max_seq_len == seen[-1]
+    assert seen == [256, 256, 512, 1_000, 1_000]
+    made.show(5)
+    caches[0].k_cache[:, :, 4] = 1  # a step writes: it stays where it is when more is shown
+    made.show(1_000)
+    assert whole[:, :, 4].all()
+    assert caches[0].k_cache.data_ptr() == whole.data_ptr()
 
 
 # -- Files -------------------------------------------------------------------------------------
@@ -233,6 +260,14 @@ def test_a_context_that_is_too_short_is_told():
         long = Reference(Audio(np.zeros(12 * RATE_HZ, np.float32), RATE_HZ), "a hum")
         with pytest.raises(InputError, match="of 256 positions"):
             engine.synthesize("hello", context=[long])
+
+
+@here
+def test_positions_that_hold_nothing_change_no_code():
+    with Worker("tests.engines.guests.fish_writer:Writer", python=status("fish").python) as worker:
+        few, all_of_them = (worker.call("frames", least) for least in (64, 1_024))
+    assert few.shape[1] == 150  # past the first 256 positions
+    assert np.array_equal(few, all_of_them)
 
 
 @here

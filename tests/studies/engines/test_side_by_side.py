@@ -1,14 +1,18 @@
 """Engines side by side and F5-TTS's steps: figures and words from studies as if they had run."""
 
+import json
+
 import numpy as np
 import pytest
 
 from tests.measure import studies
+from workbench.cli import main
 from workbench.engines.speech import Speech
 from workbench.errors import InputError
+from workbench.measure import record as records
 from workbench.measure.study import CONTROL
 from workbench.quality.wer import WordErrorRate
-from workbench.studies.engines import f5
+from workbench.studies.engines import f5, side_by_side
 from workbench.studies.engines.side_by_side import (
     EngineStudy,
     _words,
@@ -116,6 +120,30 @@ def test_without_any_engine_the_commands_are_told(monkeypatch, tmp_path):
     assert rows[0]["to install"] == "workbench engines install piper"
     assert f5.compare_f5("f5", [4], ["float32"]) is None
     assert "workbench engines install f5" in f5.conclusion(None)
+
+
+def test_the_command_passes_settings_on_and_writes_a_record(result, tmp_path, monkeypatch, capsys):
+    asked = {}
+
+    def compared(engines, sentences, **more):
+        asked.update(engines=engines, sentences=sentences, **more)
+        return result
+
+    monkeypatch.setattr(side_by_side, "compare_engines", compared)
+    command = ["bench", "engines", "--engines", "csm-nano,f5", "--sentences", "short"]
+    given = ["--set", "f5.nfe_step=7", "--set", "f5.language=es", "--out", str(tmp_path)]
+    assert main([*command, *given, "--json"]) == 1  # one engine failed
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (asked["engines"], asked["sentences"]) == (("csm-nano", "f5"), ("short",))
+    assert asked["settings"] == {"f5": {"nfe_step": 7, "language": "es"}}
+    assert told["failed"] == {"torn": "signal SIGKILL"}
+    kept = records.read(told["record"])
+    assert kept.metric("quick/ttfa_ms").samples == tuple(result.samples_of("quick", "ttfa_ms"))
+    assert kept.details["left_out"] == {"piper": "not installed: do x"}
+    assert main([*command, *given]) == 1
+    assert "piper        left out: not installed: do x" in capsys.readouterr().out
+    assert main([*command, "--set", "nfe_step=7", "--json"]) == 2
+    assert "ENGINE.KEY=VALUE" in json.loads(capsys.readouterr().out.splitlines()[-1])["remedy"]
 
 
 def test_f5_s_arms_are_held_to_the_first():

@@ -40,8 +40,7 @@ class Settings:
     that of requests without one. ``chunk_length`` is how many characters are spoken at once, and
     so how soon the first sound comes; each part is spoken after those before, or with
     ``iterative_prompt=False`` by itself. ``max_new_tokens`` bounds a part's frames, 21.5 a
-    second, and ``max_seq_len`` references, text and speech together (None: the checkpoint's own;
-    every step looks over all of it, so less is quicker).
+    second, and ``max_seq_len`` references, text and speech together (None: the checkpoint's own).
     """
 
     reference: str | None = None
@@ -81,6 +80,7 @@ class Fish:
     def __init__(self, wanted: Wanted) -> None:
         import torch
 
+        from workbench.engines.guests.fish_caches import Caches
         from workbench.engines.guests.fish_codec import RATE_HZ
         from workbench.engines.guests.fish_model import load_fish
         from workbench.engines.guests.fish_tokens import checked
@@ -99,7 +99,7 @@ class Fish:
         self._weights_bytes = weights_bytes(self._model, self._codec)  # without the caches
         self._positions = int(self._model.config.max_seq_len)
         with device:
-            self._model.setup_caches(1, self._positions, dtype)
+            self._caches = Caches(self._model, self._positions, dtype)
         self._running.compiled([*self._model.layers, *self._model.fast_layers])
         self._codes: dict[bytes, torch.Tensor] = {}
         self._references: tuple[Reference, ...] = ()
@@ -203,7 +203,7 @@ class Fish:
                     self._positions,
                 ).to(self._running.device)
                 limit = min(limit, self._positions - asked.shape[1])
-                codes, ended = frames(self._model, asked, limit, sampling)
+                codes, ended = frames(self._model, self._caches, asked, limit, sampling)
             if not codes.shape[1]:
                 return np.zeros(0, np.float32), Said(text, codes.cpu()), ended
             with stages("codec"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from workbench.engines.guests.fish_caches import Caches
 from workbench.engines.guests.fish_codec import FRAME_HZ
 from workbench.engines.speech import Ended, Reference
 from workbench.errors import InputError
@@ -91,11 +92,12 @@ def fitting(
 
 
 def frames(
-    model: Any, asked: torch.Tensor, limit: int, sampling: Sampling
+    model: Any, caches: Caches, asked: torch.Tensor, limit: int, sampling: Sampling
 ) -> tuple[torch.Tensor, Ended]:
     """Codes ``[10, F]`` drawn after the prompt ``asked`` ``[11, N]``, at most ``limit`` frames.
 
     Each frame is the package's own step: one pass of the slow transformer, ten of the fast one.
+    ``caches`` are the model's, with room for all of it.
     """
     from fish_speech.models.text2semantic.inference import decode_one_token_ar
     from fish_speech.tokenizer import IM_END_TOKEN
@@ -109,6 +111,7 @@ def frames(
     said = torch.zeros(asked.shape[0], limit, dtype=torch.long, device=device)
     step, place = asked[None], torch.arange(asked.shape[1], device=device)
     for number in range(limit):
+        caches.show(asked.shape[1] + number)
         window = said[:, max(0, number - _WINDOW) : number] if number else None
         drawn = decode_one_token_ar(model, step, place, *amounts, None, None, window)
         if int(drawn[0, 0]) == end:

@@ -103,6 +103,10 @@ class EngineStudy:
             })  # fmt: skip
         return rows
 
+    def versions(self, name: str) -> dict[str, str]:
+        """Versions of a guest's packages, as its process found them; none for our own engines."""
+        return dict(self.study.result(name).about.get("options", {}).get("versions", {}))
+
     def intervals(self, metric: str) -> dict[str, Interval]:
         """Each engine's interval of ``metric``, for a plot."""
         return {name: self.interval(name, metric) for name in self.names}
