@@ -177,3 +177,22 @@ def test_checkpoints_that_are_no_model_of_f5(tmp_path):
     path.write_bytes(b"torn")
     with pytest.raises(ModelError, match="can't be read"):
         load(tmp_path)
+
+
+def test_a_vocoder_that_is_torn_or_another(tmp_path):
+    import torch
+
+    from workbench.engines.guests.f5_model import _load_vocoder
+
+    network = torch.nn.Linear(2, 3)
+    with pytest.raises(ModelError, match=r"pytorch_model.bin is missing"):
+        _load_vocoder(network, str(tmp_path))
+    path = tmp_path / "pytorch_model.bin"
+    path.write_bytes(b"torn")
+    with pytest.raises(ModelError, match=r"vocoder .* can't be read(.|\n)*download charactr"):
+        _load_vocoder(network, str(tmp_path))
+    torch.save({"weight": torch.ones(3, 4)}, path)
+    with pytest.raises(ModelError, match="no Vocos for 100 mel bands"):
+        _load_vocoder(network, str(tmp_path))
+    torch.save({**network.state_dict(), "feature_extractor.x": torch.ones(1)}, path)
+    _load_vocoder(network, str(tmp_path))

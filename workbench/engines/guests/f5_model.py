@@ -205,7 +205,14 @@ def _load_vocoder(vocoder: Vocoder, name: str) -> None:
     file = folder / "pytorch_model.bin"
     if not file.is_file():
         raise ModelError(f"f5: the vocoder's pytorch_model.bin is missing in {folder}", _MEND)
-    stored = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        stored = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as problem:  # zip, pickle and torch each fail in their own way
+        first = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        raise ModelError(
+            f"f5: the vocoder {file} can't be read: {first[:200]}",
+            "download charactr/vocos-mel-24khz again",
+        ) from problem
     state = {key: value for key, value in stored.items() if not key.startswith("feature_extractor")}
     try:
         vocoder.load_state_dict(state)
