@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.measure.arms import Spinner
 from tests.turn_sounds import buzz
 from workbench.audio import Audio
 from workbench.cli import main
@@ -83,35 +84,74 @@ def test_presets_are_told_and_can_be_changed():
         preset("nobody")
 
 
-def test_a_comparison_is_written_as_a_study(tmp_path, monkeypatch, capsys):
-    from tests.measure import studies
+@pytest.fixture
+def scripted(monkeypatch):
+    """Arms that spin in processes of their own, instead of talking."""
     from workbench.conversation import arm
+    from workbench.measure.arm import Arm
+
+    def arms(name, engines, questions, **settings):
+        work_ms = 2.0 if settings["mode"] == "serial" else 1.0
+        kwargs = {"work_ms": work_ms, "questions": list(questions), "vad": engines.vad}
+        return Arm(name, "tests.conversation.test_converse_command:Talks", kwargs)
+
+    monkeypatch.setattr(arm, "_arm", arms)
+
+
+class Talks(Spinner):
+    """Stands for a conversation."""
+
+    def __init__(self, work_ms, questions, vad):
+        super().__init__(work_ms)
+
+    def trial(self, index, seed):
+        return {"first_audio_ms": super().trial(index, seed)["told_ms"]}
+
+
+def test_a_comparison_is_written_as_a_study(tmp_path, scripted, monkeypatch, capsys):
     from workbench.measure import record
     from workbench.measure.study_record import read_study
 
-    asked = {}
-
-    def compared(engines, questions, **settings):
-        asked.update(settings, questions=questions)
-        arms = {"serial": 1.0, "A/A control": 1.0, "overlapped": 0.5}
-        study = studies.made(arms, name="conversation", rounds=12, metric="first_audio_ms")
-        for one in study.results.values():
-            one.samples["first_audio_ms"] = one.samples["frame_ms"]
-        return study
-
-    monkeypatch.setattr(arm, "compare_in_processes", compared)
     monkeypatch.setattr(record, "outputs_dir", lambda: tmp_path / "outputs")
-    assert main(["converse", "--compare", "12", "--json"]) == 0
+    assert main(["converse", "--compare", "4", "--json"]) == 0
     told = last_json(capsys)
-    assert asked["plan"].trials == 12
-    assert told["machine"] == "Zeta 1, 2 cores"
     (folder,) = (tmp_path / "outputs").iterdir()  # without --out as well
     assert folder.name.startswith("converse-")
     kept = read_study(folder)
-    assert told["verdict"] == kept.verdict
-    assert told["arms"]["overlapped"]["p50"]["n"] == 12
-    assert main(["converse", "--compare", "12", "--out", str(tmp_path / "mine")]) == 0
-    assert read_study(tmp_path / "mine").name == "conversation"
+    assert (kept.name, kept.plan.trials) == ("conversation", 4)
+    assert (told["verdict"], told["rounds"]) == (kept.verdict, 4)
+    assert told["arms"]["overlapped"]["p50"]["n"] == 4
+
+
+def test_a_comparison_that_is_interrupted_goes_on(tmp_path, scripted, monkeypatch, capsys):
+    from workbench.measure import trials
+    from workbench.measure.study_record import read_study
+
+    where = ["converse", "--compare", "4", "--out", str(tmp_path / "talks")]
+    go_on = trials._Run._go_on
+
+    def ctrl_c(run):
+        if len(run.orders) == 2:
+            raise KeyboardInterrupt
+        return go_on(run)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trials._Run, "_go_on", ctrl_c)
+        assert main([*where, "--json"]) == 130
+    told = capsys.readouterr()
+    assert f"after 2 of 4 rounds; the same command with --out {tmp_path / 'talks'}" in told.err
+    summary = json.loads(told.out.splitlines()[-1])
+    assert (summary["stopped"], summary["rounds"]) == ("interrupted", 2)
+    assert summary["arms"]["serial"]["p50"]["n"] == 2
+    assert len(read_study(tmp_path / "talks").baseline.rounds) == 2
+    assert main(where) == 0
+    told = capsys.readouterr()
+    assert "going on after 2 of 4 rounds" in told.err
+    assert "overlapped: first audio p50" in told.out
+    assert read_study(tmp_path / "talks").baseline.rounds == (0, 1, 2, 3)
+    assert not (tmp_path / "talks" / "checkpoint.json").exists()
+    assert main([*where[:2], "5", *where[3:]]) == 2
+    assert "another plan" in capsys.readouterr().err
 
 
 def test_a_machine_without_sound_says_so(monkeypatch, capsys):

@@ -319,7 +319,7 @@ def test_ctrl_c_in_the_middle_of_a_trial():
     assert process.returncode == 0
 
 
-def test_each_start_can_be_written(tmp_path):
+def test_each_round_can_be_written(tmp_path):
     seen = []
 
     def checkpoint(so_far):
@@ -332,7 +332,7 @@ def test_each_start_can_be_written(tmp_path):
         "x", arm("a"), metric="told_ms", plan=Plan(trials=6, starts=3), limits=CALM,
         checkpoint=checkpoint,
     )  # fmt: skip
-    assert seen == [2, 4]
+    assert seen == [1, 2, 3, 4, 5, 6]
     assert whole.finished
 
 

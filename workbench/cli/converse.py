@@ -26,7 +26,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "  workbench converse question.wav --preset echo        # no model that thinks\n"
         "  workbench converse question.wav --silence 0.7 --trace trace.json\n"
         "  workbench converse --microphone                    # with headphones; Ctrl-C ends\n"
-        "  workbench converse --compare 20                    # serial against overlapped\n"
+        "  workbench converse --compare 20 --out talks        # serial against overlapped\n"
+        "  workbench converse --compare 20 --out talks        # cut off: the same goes on\n"
         "  workbench converse --soak 30                       # 30 simulated minutes with faults\n",
     )
     add = command.add_argument
@@ -175,24 +176,37 @@ def _told(trace: Any) -> Any:
 
 
 def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from workbench.conversation.arm import METRIC, compare_in_processes
+    from workbench.conversation.arm import compare_in_processes
     from workbench.conversation.questions import QUESTIONS
-    from workbench.conversation.targets import percentile_interval
-    from workbench.hardware.fingerprint import label
     from workbench.measure.plan import Plan
     from workbench.measure.record import outputs_dir
-    from workbench.measure.study_record import write_study
+    from workbench.measure.trials import StudyInterrupted
 
-    study = compare_in_processes(
-        _engines(options),
-        QUESTIONS,
-        plan=Plan(trials=options.compare, seed=options.seed),
-        progress=lambda words: print(words, file=sys.stderr, flush=True),
-    )
     out = options.out or outputs_dir() / time.strftime("converse-%Y%m%d-%H%M%S")
-    write_study(out, study)
+    print(f"each round is kept in {out}", file=sys.stderr)
+    try:
+        study = compare_in_processes(
+            _engines(options),
+            QUESTIONS,
+            plan=Plan(trials=options.compare, seed=options.seed),
+            progress=lambda words: print(words, file=sys.stderr, flush=True),
+            folder=out,
+        )
+    except StudyInterrupted as stop:
+        print(f"{stop}; the same command with --out {out} goes on", file=sys.stderr)
+        return _compared(stop.study, out, options.json), 130
+    return _compared(study, out, options.json), 1 if study.failed else 0
+
+
+def _compared(study: Any, out: Path, quiet: bool) -> dict[str, Any]:
+    from workbench.conversation.arm import METRIC
+    from workbench.conversation.targets import percentile_interval
+    from workbench.hardware.fingerprint import label
+
     summary: dict[str, Any] = {
         "verdict": study.verdict,
+        "stopped": study.stopped,
+        "rounds": len(study.baseline.rounds),
         "machine": label(dict(study.environment_before)),
         "out": str(out),
         "arms": {},
@@ -202,11 +216,11 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         if len(values) >= 2:
             spread = {f"p{point}": percentile_interval(values, point) for point in (50, 95)}
             summary["arms"][name] = {key: vars(one) for key, one in spread.items()}
-            if not options.json:
+            if not quiet:
                 print(f"{name}: first audio p50 {spread['p50']} ms, p95 {spread['p95']} ms")
-    if not options.json:
+    if not quiet:
         print(f"{study.verdict}\n{out}")
-    return summary, 1 if study.failed else 0
+    return summary
 
 
 def _soak(options: argparse.Namespace) -> tuple[dict[str, Any], int]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from workbench.audio import Audio
@@ -23,6 +25,7 @@ from workbench.engines.turns.detectors import SILENCE_S
 from workbench.errors import InputError
 from workbench.measure.arm import Arm, rest_collector
 from workbench.measure.plan import Plan
+from workbench.measure.resume import kept_study
 from workbench.measure.study import Study
 from workbench.measure.trials import run_study
 
@@ -101,15 +104,18 @@ def compare_in_processes(
     silence_s: float = SILENCE_S,
     plan: Plan | None = None,
     progress: Callable[[str], None] = lambda words: None,
+    folder: Path | str | None = None,
     **settings: Any,
 ) -> Study:
     """Serial against overlapped, each in processes of its own, by time to first audio.
 
     The serial arm, and the first overlapped one, wait ``silence_s`` for a turn's end; the last one
-    has the turn detector of ``engines``.
+    has the turn detector of ``engines``. In a ``folder`` the study is written while it runs, and
+    goes on where it was cut off.
     """
     fixed = replace(engines, turn="silence", silence_s=silence_s)
-    return run_study(
+    run = run_study if folder is None else partial(kept_study, folder)
+    return run(
         "conversation",
         _arm(SERIAL, fixed, questions, mode="serial", **settings),
         [

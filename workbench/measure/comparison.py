@@ -102,7 +102,7 @@ def compare_studies(a: Study, b: Study) -> Comparison:
         (label(dict(a.environment_before)), label(dict(b.environment_before))),
         a.metric,
         tuple(changes),
-        _software(a.environment_before, b.environment_before),
+        software_changes(a.environment_before, b.environment_before),
         (
             tuple(name for name in a.results if name not in b.results),
             tuple(name for name in b.results if name not in a.results),
@@ -188,7 +188,7 @@ def _compare_arm_records(a: Path | str, b: Path | str) -> Comparison:
         (label(one.environment_before), label(other.environment_before)),
         metric,
         (Change(name, "time", judgement),),
-        _software(one.environment_before, other.environment_before),
+        software_changes(one.environment_before, other.environment_before),
         ((), ()),
     )
 
@@ -215,7 +215,9 @@ def _same_arm(a: ArmResult, b: ArmResult) -> bool:
     return ours == theirs
 
 
-def _software(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[str, ...]:
+def software_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[str, ...]:
+    """Versions that differ between two environments, as "torch: 2.11 → 2.12"."""
+
     def versions(environment: Mapping[str, Any]) -> dict[str, Any]:
         ours = environment.get("workbench", {})
         own = {"workbench": ours.get("version"), "revision": ours.get("git_revision")}

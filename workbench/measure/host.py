@@ -37,19 +37,23 @@ class Host:
     """Starts and ends an arm's worker, and keeps what its trials gave.
 
     Its methods never raise what the arm does wrong: they note it as the arm's ``error``, after
-    which the arm takes no more part.
+    which the arm takes no more part. ``earlier`` is what the arm gave before its study was cut off.
     """
 
-    def __init__(self, arm: Arm, metric: str, plan: Plan) -> None:
+    def __init__(self, arm: Arm, metric: str, plan: Plan, earlier: ArmResult | None = None) -> None:
+        before = earlier or ArmResult(arm)
         self.arm = arm
         self.worker: Worker | None = None
-        self.error: Failure | None = None
-        self.rested = False
+        self.error: Failure | None = before.error
+        self.rested = before.rested
         self._metric = metric
         self._plan = plan
-        self._starts: list[Start] = []
-        self._about: dict[str, Any] = {}
-        self._trials: list[tuple[int, int, dict[str, float]]] = []  # round, start, figures
+        self._starts: list[Start] = list(before.starts)
+        self._about: dict[str, Any] = dict(before.about)
+        self._trials: list[tuple[int, int, dict[str, float]]] = [  # round, start, figures
+            (number, start, {name: values[at] for name, values in before.samples.items()})
+            for at, (number, start) in enumerate(zip(before.rounds, before.start_of, strict=True))
+        ]
         self._passes: list[dict[str, float]] = []  # of the trial that runs
         self._begun_s = 0.0
 
@@ -106,7 +110,8 @@ class Host:
             load_s = time.perf_counter() - self._begun_s
             warm_up_s = float(self.worker.call("warm_up", timeout_s=limit_s))
             about = dict(self.worker.call("about", timeout_s=limit_s))
-            json.dumps(about, allow_nan=False)  # what the record couldn't keep fails here
+            # As the record has it: what it couldn't keep fails here.
+            about = json.loads(json.dumps(about, allow_nan=False))
             about["malloc"] = self.arm.environment.get(_TUNABLES) or _steady_memory().get(_TUNABLES)
             if about.get("threads") == 1:
                 # The scheduler leaves a process where it woke up, and cores differ by some per

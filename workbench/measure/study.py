@@ -85,7 +85,7 @@ class Study:
 
     ``orders`` has one entry a pass of a round (blocked: a start): the arms in the order they ran.
     ``layout`` is ``interleaved`` or ``blocked``, ``layout_reason`` why. ``stopped`` says what ended
-    the study.
+    the study. ``resumed_utc`` is when it went on after it was cut off, if it ever was.
     """
 
     name: str
@@ -102,6 +102,7 @@ class Study:
     duration_s: float
     environment_before: Mapping[str, Any]
     environment_after: Mapping[str, Any]
+    resumed_utc: tuple[str, ...] = ()
 
     @property
     def baseline(self) -> ArmResult:

@@ -8,13 +8,15 @@ What is read back is checked as a whole: the records must belong together.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError, OutputError, RecordError
+from workbench.files import write_json
 from workbench.measure import record as records
 from workbench.measure.arm import Arm, unit_of
 from workbench.measure.plan import Plan
@@ -70,10 +72,42 @@ def read_study(path: Path | str) -> Study:
     record = records.read(path)
     if record.kind != "study":
         raise RecordError(f"{path.name} is {_RECORD_OF[record.kind]}", "give a study's folder")
-    details, where = record.details, f"{path.name}: details"
+    return _study(record, lambda where: records.read(path.parent / where), path.name)
+
+
+def write_checkpoint(path: Path | str, study: Study) -> None:
+    """All records of an unfinished ``study`` in one file, so that they can't be torn apart.
+
+    Raises OutputError where it can't be written.
+    """
+    files = _files(study)
+    every = {where: _arm_record(study, name) for name, where in files.items()}
+    every[STUDY_FILE] = _study_record(study, files)
+    write_json(path, {where: records.portable(asdict(one)) for where, one in every.items()})
+
+
+def read_checkpoint(path: Path | str) -> Study:
+    """The unfinished study that `write_checkpoint` wrote.
+
+    Raises RecordError where there is none, or one that is torn or of another schema.
+    """
+    path = Path(path)
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        study = records.checked(kept[STUDY_FILE], path.name)
+    except OSError as problem:
+        raise RecordError(f"no checkpoint at {path.name}", "measure anew") from problem
+    except (ValueError, KeyError, TypeError) as problem:
+        raise RecordError(f"{path.name} is torn: {problem}", "delete it, measure anew") from problem
+    return _study(study, lambda where: records.checked(kept[where], where), path.name)
+
+
+def _study(record: Record, arm_at: Callable[[str], Record], source: str) -> Study:
+    """The study of ``record``, whose arms' records ``arm_at`` finds by their paths."""
+    details, where = record.details, f"{source}: details"
     try:
         arms = {
-            entry["name"]: _arm_result(records.read(path.parent / entry["path"]), entry["name"])
+            entry["name"]: _arm_result(arm_at(entry["path"]), entry["name"])
             for entry in details["arms"]
         }
         study = Study(
@@ -91,6 +125,7 @@ def read_study(path: Path | str) -> Study:
             duration_s=record.duration_s,
             environment_before=record.environment_before,
             environment_after=record.environment_after,
+            resumed_utc=tuple(details.get("resumed_utc", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError, InputError) as problem:
         raise _unfit(where, problem) from problem
@@ -174,6 +209,7 @@ def _study_record(study: Study, files: Mapping[str, str]) -> Record:
             "layout": study.layout,
             "layout_reason": study.layout_reason,
             "stopped": study.stopped,
+            "resumed_utc": list(study.resumed_utc),
         },
     )
 

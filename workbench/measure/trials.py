@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +33,9 @@ class StudyInterrupted(KeyboardInterrupt):
     """Ctrl-C in the middle; ``study`` has what was measured until then."""
 
     def __init__(self, study: Study) -> None:
-        super().__init__(f"interrupted: {study.verdict}")
+        going = [one for one in study.results.values() if not (one.error or one.rested)]
+        rounds = min((len(one.rounds) for one in going), default=0)
+        super().__init__(f"interrupted after {rounds} of {study.plan.trials} rounds")
         self.study = study
 
 
@@ -49,6 +51,7 @@ def run_study(
     keep: Keep | None = None,
     kept: Collection[int] = range(1),
     checkpoint: Checkpoint | None = None,
+    earlier: Study | None = None,
 ) -> Study:
     """Compares ``arms`` with ``baseline`` by ``metric``, a time of which less is better.
 
@@ -58,7 +61,9 @@ def run_study(
     fails ends the study. ``progress`` is told what happens, outside of trials.
     ``keep`` gets (arm, round, what the trial made) in the rounds ``kept``: for arms whose object
     has a method ``last``, such as ``SpeechArm``'s, which gives the speech. ``checkpoint`` gets
-    the study so far after each start, to write it: a crash then costs no more than one start.
+    the study so far after each round (blocked: each start), to write it: a crash then costs no
+    more than that. ``earlier`` is such a checkpoint of a study that was cut off, with the same arms
+    and plan: only the rounds it lacks are run, in processes of their own (`resume.py`).
 
     Raises InputError for arms of one name. Ctrl-C ends all workers and raises StudyInterrupted,
     which has the study so far.
@@ -68,7 +73,7 @@ def run_study(
     if twice:
         raise InputError(f"two arms called {', '.join(twice)}", "give each a name of its own")
     everyone = [baseline, replace(baseline, name=CONTROL), *arms]
-    run = _Run(name, everyone, metric, plan or Plan(), limits or Limits(), progress)
+    run = _Run(name, everyone, metric, plan or Plan(), limits or Limits(), progress, earlier)
     if keep is not None:
         run.keep, run.kept = keep, kept
     if checkpoint is not None:
@@ -87,19 +92,32 @@ class _Run:
         plan: Plan,
         limits: Limits,
         progress: Progress,
+        earlier: Study | None,
     ) -> None:
         self.name, self.metric, self.plan, self.limits = name, metric, plan, limits
-        self.hosts = [Host(arm, metric, plan) for arm in arms]
-        self.orders: list[tuple[str, ...]] = []
+        before = earlier.results if earlier else {}
+        self.hosts = [Host(arm, metric, plan, before.get(arm.name)) for arm in arms]
+        self.orders: list[tuple[str, ...]] = list(earlier.orders if earlier else ())
         self.layout, self.layout_reason = "interleaved", "all arms fit into memory side by side"
         self.stopped = RUNNING
         self.keep: Keep = lambda arm, number, made: None
         self.kept: Collection[int] = ()
         self.checkpoint: Checkpoint = lambda study: None
         self._progress = progress
-        self._random = random.Random(plan.seed)
+        self._done = len(self.hosts[0].result.rounds)  # whole rounds that ran earlier
+        self._random = random.Random(f"{plan.seed} from {self._done}" if earlier else plan.seed)
         self._watch = Watch(lambda: [h.worker.pid for h in self.hosts if h.worker is not None])
         self._started_utc, self._started = utc_now(), time.monotonic()
+        self._resumed_utc: tuple[str, ...] = ()
+        self._earlier_s = 0.0
+        self._before: Mapping[str, Any] = {}
+        if earlier is not None:
+            self._resumed_utc = (*earlier.resumed_utc, self._started_utc)
+            self._started_utc, self._earlier_s = earlier.started_utc, earlier.duration_s
+            self._before = earlier.environment_before
+            self._watch.spans += earlier.spans
+            if earlier.layout == "blocked":
+                self.layout, self.layout_reason = earlier.layout, earlier.layout_reason
         self._trials_started = 0.0
         self._need = Memory(0)  # of the largest arm, as its first start showed
 
@@ -107,7 +125,8 @@ class _Run:
         """Runs all and returns the result."""
         from workbench.hardware.fingerprint import fingerprint, state
 
-        self._before, self._after = fingerprint(), {}
+        self._before = self._before or fingerprint()
+        self._after = {}
         try:
             self._starts()
         except KeyboardInterrupt:
@@ -127,19 +146,22 @@ class _Run:
         """One start after another; after the look, arms that have their verdict rest."""
         if self.plan.layout == "blocked":
             self.layout, self.layout_reason = "blocked", "asked for"
-        for number, rounds in enumerate(self.plan.parts, start=1):
-            whole = self.layout == "interleaved" and self._interleaved(rounds)
-            if self.layout == "blocked":  # perhaps only now: the arms didn't fit into memory
-                whole = self._blocked(rounds)
-            self._close()
-            if not whole or not self._go_on():
-                return
+        for number, part in enumerate(self.plan.parts, start=1):
+            if part.stop < self._done:
+                continue
+            if rounds := part[max(0, self._done - part.start) :]:
+                whole = self.layout == "interleaved" and self._interleaved(rounds)
+                if self.layout == "blocked":  # perhaps only now: the arms didn't fit into memory
+                    whole = self._blocked(rounds)
+                self._close()
+                if not whole or not self._go_on():
+                    return
             if number == self.plan.look:
                 self._look()
                 if not any(host.active for host in self.hosts[1:]):
-                    self.stopped = f"every arm had its verdict after {rounds.stop} rounds"
+                    self.stopped = f"every arm had its verdict after {part.stop} rounds"
                     return
-            if number < len(self.plan.parts):
+            if number == self.plan.look or self.layout == "blocked":
                 self._write()
         self.stopped = f"all {self.plan.trials} rounds were run"
 
@@ -156,6 +178,7 @@ class _Run:
                 for turn in range(self.plan.passes):
                     for host in self._shuffled():
                         self._trial(host, number, turn)
+            self._write()
             self._progress(f"round {number + 1} of at most {self.plan.trials}")
             if not self._go_on():
                 return False
@@ -253,7 +276,7 @@ class _Run:
         elif (
             self.plan.seconds
             and self._trials_started
-            and time.monotonic() - self._trials_started >= self.plan.seconds
+            and self._earlier_s + time.monotonic() - self._trials_started >= self.plan.seconds
         ):
             self.stopped = f"the time of {self.plan.seconds:g} s was spent"
         else:
@@ -284,7 +307,8 @@ class _Run:
             layout_reason=self.layout_reason,
             stopped=self.stopped,
             started_utc=self._started_utc,
-            duration_s=round(time.monotonic() - self._started, 3),
+            duration_s=round(self._earlier_s + time.monotonic() - self._started, 3),
+            resumed_utc=self._resumed_utc,
             environment_before=self._before,
             environment_after=self._after,
         )
