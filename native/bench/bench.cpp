@@ -190,7 +190,7 @@ int main(int count, char** arguments) {
   std::vector<int64_t> lengths;
   for (int i = 1; i < count; ++i) lengths.push_back(std::atol(arguments[i]));
   if (lengths.empty()) lengths = {1, 13, 125, 1250};
-  for (const char* isa : {"avx2", "avx512_vnni"}) {
+  for (const char* isa : {"avx2", "avx512_vnni", "amx"}) {
     if (wb_set_isa(isa) != WB_OK) continue;
     std::printf("%s\n", wb_isa());
     rvq(lengths);

@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 #define WB_API __attribute__((visibility("default")))
-#define WB_ABI_VERSION 3
+#define WB_ABI_VERSION 4
 
 typedef enum {
   WB_OK = 0,
@@ -24,8 +24,11 @@ typedef enum {
 /* The version of this interface; Python refuses a library of another one. */
 WB_API int wb_abi_version(void);
 
-/* The instruction set in use: "avx512_vnni", "avx2" or "portable". */
+/* The instruction set in use: "amx", "avx512_vnni", "avx2" or "portable". */
 WB_API const char* wb_isa(void);
+
+/* Why AMX can't be used, empty where it can. The first call asks the system for its registers. */
+WB_API const char* wb_amx(void);
 
 /* Uses this one instead, for tests; WB_BAD_ARGUMENT where the processor or the build lacks it.
  * Not to be called while another call runs. */
@@ -36,7 +39,8 @@ WB_API int wb_set_isa(const char* name);
 /* Bytes of the screening table of K codebooks of V entries of D numbers. */
 WB_API int64_t wb_rvq_packed_bytes(int64_t books, int64_t entries, int64_t dim);
 
-/* codebooks float[K][V][D] -> packed, wb_rvq_packed_bytes long. */
+/* codebooks float[K][V][D] -> packed, wb_rvq_packed_bytes long. Asks the system to keep both in huge
+ * pages; their addresses stay. */
 WB_API int wb_rvq_pack(const float* codebooks, int64_t books, int64_t entries, int64_t dim,
                        uint8_t* packed);
 

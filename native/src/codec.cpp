@@ -127,7 +127,7 @@ int step(const wb_codec& codec, const wb_codec_streams& streams, int64_t frames,
 
 const CodecKernels& codec_kernels() {
 #ifdef WB_X86
-  if (isa() == Isa::avx512_vnni) return codec_avx512;
+  if (isa() >= Isa::avx512_vnni) return codec_avx512;
   if (isa() == Isa::avx2) return codec_avx2;
 #endif
   return codec_portable;

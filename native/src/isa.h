@@ -3,7 +3,8 @@
 
 namespace wb {
 
-enum class Isa { portable, avx2, avx512_vnni };
+// In the order of their power: each has what those before it have.
+enum class Isa { portable, avx2, avx512_vnni, amx };
 
 Isa isa();
 

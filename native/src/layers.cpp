@@ -107,7 +107,7 @@ void attend(const wb_stack& stack, const wb_layer& layer, int64_t tokens, const 
 
 const Kernels& kernels() {
 #ifdef WB_X86
-  if (isa() == Isa::avx512_vnni) return layers_avx512;
+  if (isa() >= Isa::avx512_vnni) return layers_avx512;
   if (isa() == Isa::avx2) return layers_avx2;
 #endif
   return layers_portable;
@@ -154,7 +154,7 @@ void multiply(Team& team, const Workspace& workspace, const wb_matrix& matrix, c
                      add ? workspace.sum : y,
                      rows, matrix.outputs, matrix.inputs, matrix.inputs};
 #ifdef WB_X86
-  if (isa() == Isa::avx512_vnni) {
+  if (isa() >= Isa::avx512_vnni) {
     linear_avx512_prepare(layer, workspace.prepared);
     all([&](int64_t begin, int64_t end) {
       linear_avx512(layer, workspace.prepared, begin, end);

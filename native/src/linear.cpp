@@ -27,7 +27,7 @@ int run(const Linear& layer, int threads) {
     shared(layer.outputs, kGrain, int(std::min<int64_t>(threads, useful)), work);
   };
 #ifdef WB_X86
-  if (isa() == Isa::avx512_vnni && (layer.group % 64 == 0 || layer.group == layer.inputs)) {
+  if (isa() >= Isa::avx512_vnni && (layer.group % 64 == 0 || layer.group == layer.inputs)) {
     std::unique_ptr<unsigned char, Free> prepared(
         static_cast<unsigned char*>(std::aligned_alloc(64, linear_avx512_bytes(layer))));
     if (!prepared) return WB_NO_MEMORY;

@@ -3,10 +3,15 @@
 
 #include <atomic>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <new>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "isa.h"
 #include "parallel.h"
@@ -27,33 +32,54 @@ bool usable(const float* values, int64_t count) {
   return wrong == 0;
 }
 
-EncodeTile encoder() {
+Encoder encoder() {
 #ifdef WB_X86
   switch (isa()) {
+#ifdef WB_AMX
+    case Isa::amx:
+      return {encode_tile_amx, 64};
+#endif
     case Isa::avx512_vnni:
-      return encode_tile_avx512;
+      return {encode_tile_avx512, 48};
     case Isa::avx2:
-      return encode_tile_avx2;
+      return {encode_tile_avx2, 48};
     default:
       break;
   }
 #endif
-  return encode_tile_portable;
+  return {encode_tile_portable, 48};
+}
+
+// Asks for huge pages, of memory that was written already, too; its content stays. In pages of 4 KB
+// the processor's page table misses most of a codebook's entries, and reading ahead ends with a page.
+void ask_for_huge_pages(const void* memory, int64_t bytes) {
+#ifdef __linux__
+  constexpr uintptr_t page = 4096;
+  constexpr int64_t worthwhile = int64_t(4) << 20;  // two huge pages
+  constexpr int collapse = 25;                      // MADV_COLLAPSE, which older headers don't have
+  if (bytes < worthwhile) return;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + uintptr_t(bytes)) / page * page;
+  // Advice: where it can't be had, nothing changes.
+  for (int advice : {MADV_HUGEPAGE, collapse}) {
+    (void)madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+  }
+#else
+  (void)memory;
+  (void)bytes;
+#endif
 }
 
 void pack_book(const Layout& layout, const float* exact, uint8_t* packed) {
-  uint8_t* codes = packed;
-  float* tables = reinterpret_cast<float*>(packed + layout.code_bytes());
-  float* half_norm = tables;
-  float* scales = tables + layout.padded;
-  float* errors = tables + 2 * layout.padded;
-  float* norms = tables + 3 * layout.padded;
   const float up = 1 + 1e-6f;
   double largest = 0;
-  std::memset(codes, 128, layout.code_bytes());
   for (int64_t v = 0; v < layout.padded; ++v) {
-    half_norm[v] = std::numeric_limits<float>::max() / 4;  // padding is never near
-    scales[v] = errors[v] = norms[v] = 0;
+    uint8_t* block = packed + 64 + v / kBlock * layout.block_bytes();
+    Bounds& bounds = *reinterpret_cast<Bounds*>(block + kBlock * layout.padded_dim);
+    const int64_t place = v % kBlock;
+    if (place == 0) std::memset(block, 128, kBlock * layout.padded_dim);
+    bounds.half_norm[place] = std::numeric_limits<float>::max() / 4;  // padding is never near
+    bounds.scale[place] = bounds.error[place] = bounds.norm[place] = 0;
     if (v >= layout.entries) continue;
     const float* entry = exact + v * layout.dim;
     float peak = 0;
@@ -64,24 +90,34 @@ void pack_book(const Layout& layout, const float* exact, uint8_t* packed) {
     }
     const float scale = peak < 1e-30f ? 0.0f : peak / 127.0f;
     double error = 0, norm = 0;
-    uint8_t* own = codes + v / kBlock * kBlock * layout.padded_dim + v % kBlock * 4;
     for (int64_t i = 0; i < layout.dim; ++i) {
       const double ratio = scale > 0 ? double(entry[i]) / double(scale) : 0.0;
       const double code = std::min(127.0, std::max(-127.0, std::nearbyint(ratio)));
       const double near = double(scale) * code;
       error += (double(entry[i]) - near) * (double(entry[i]) - near);
       norm += near * near;
-      own[i / 4 * 4 * kBlock + i % 4] = uint8_t(int(code) + 128);
+      block[i / 4 * 4 * kBlock + place * 4 + i % 4] = uint8_t(int(code) + 128);
     }
-    half_norm[v] = float(square / 2);
-    scales[v] = scale;
-    norms[v] = float(std::sqrt(norm)) * up;
+    bounds.half_norm[place] = float(square / 2);
+    bounds.scale[place] = scale;
+    bounds.norm[place] = float(std::sqrt(norm)) * up;
     // The score's rounding in float32 is a few 2^-24 of |r| |scale q|: counted as an error of c.
-    errors[v] = float(std::sqrt(error)) * up + 1e-6f * norms[v];
+    bounds.error[place] = float(std::sqrt(error)) * up + 1e-6f * bounds.norm[place];
     largest = std::max(largest, std::sqrt(square));
   }
-  std::memset(tables + 4 * layout.padded, 0, 64);
-  tables[4 * layout.padded] = float(largest);
+  std::memset(packed, 0, 64);
+  *reinterpret_cast<float*>(packed) = float(largest);
+}
+
+// Frees what std::aligned_alloc gave.
+struct Freed {
+  void operator()(void* memory) const { std::free(memory); }
+};
+
+template <typename T>
+std::unique_ptr<T[], Freed> aligned(int64_t count) {
+  return std::unique_ptr<T[], Freed>(
+      static_cast<T*>(std::aligned_alloc(64, size_t(round_up(count * int64_t(sizeof(T)), 64)))));
 }
 
 }  // namespace
@@ -99,6 +135,8 @@ int wb_rvq_pack(const float* codebooks, int64_t books, int64_t entries, int64_t 
   if (dim > 65536 || entries > std::numeric_limits<int32_t>::max() / 2) return WB_BAD_ARGUMENT;
   if (!wb::usable(codebooks, books * entries * dim)) return WB_NOT_FINITE;
   const wb::Layout layout(entries, dim);
+  wb::ask_for_huge_pages(packed, books * layout.book_bytes());
+  wb::ask_for_huge_pages(codebooks, books * entries * dim * int64_t(sizeof(float)));
   for (int64_t k = 0; k < books; ++k) {
     wb::pack_book(layout, codebooks + k * entries * dim, packed + k * layout.book_bytes());
   }
@@ -113,23 +151,23 @@ int wb_rvq_encode(const float* vectors, int64_t frames, const float* codebooks,
   if (!vectors || !codebooks || !packed || !codes) return WB_BAD_ARGUMENT;
   if (!wb::usable(vectors, frames * dim)) return WB_NOT_FINITE;
   const wb::Layout layout(entries, dim);
-  const wb::EncodeTile encode = wb::encoder();
+  const wb::Encoder encoder = wb::encoder();
   std::atomic<int> status{WB_OK};
   const auto work = [&](int64_t begin, int64_t end) {
-    const int64_t tile = std::min(wb::kTile, end - begin);
-    std::unique_ptr<float[]> residual(new (std::nothrow) float[tile * dim]);
-    std::unique_ptr<int8_t[]> quantized(new (std::nothrow) int8_t[tile * layout.padded_dim]);
-    std::unique_ptr<float[]> lower(new (std::nothrow) float[tile * layout.stride()]);
-    std::unique_ptr<int32_t[]> candidates(new (std::nothrow) int32_t[layout.padded]);
+    const int64_t tile = std::min(encoder.tile, end - begin);
+    const auto residual = wb::aligned<float>(tile * dim);
+    const auto quantized = wb::aligned<int8_t>(wb::round_up(tile, 16) * layout.padded_dim);
+    const auto lower = wb::aligned<float>(tile * layout.stride());
+    const auto candidates = wb::aligned<int32_t>(tile * layout.padded);
     if (!residual || !quantized || !lower || !candidates) {
       status = WB_NO_MEMORY;
       return;
     }
     wb::Scratch scratch{residual.get(), quantized.get(), lower.get(), candidates.get(), 0};
-    for (int64_t first = begin; first < end; first += wb::kTile) {
-      const int64_t count = std::min(wb::kTile, end - first);
+    for (int64_t first = begin; first < end; first += encoder.tile) {
+      const int64_t count = std::min(encoder.tile, end - first);
       std::memcpy(residual.get(), vectors + first * dim, count * dim * sizeof(float));
-      encode(layout, codebooks, packed, books, count, &scratch, codes + first * books);
+      encoder.encode(layout, codebooks, packed, books, count, &scratch, codes + first * books);
     }
     wb::reranked += scratch.reranked;
   };

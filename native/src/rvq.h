@@ -11,24 +11,37 @@
 
 namespace wb {
 
-constexpr int64_t kBlock = 64;  // entries side by side, a multiple of every vector's width
-constexpr int64_t kTile = 48;   // frames that walk through the codebooks together
+constexpr int64_t kBlock = 64;     // entries side by side, a multiple of every vector's width
+constexpr int64_t kMostTile = 64;  // frames that walk through the codebooks together, at most
 
 inline int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// One codebook. `codes` are q + 128, [V / 64][D / 4][64][4]: a load holds the same four
-// dimensions of neighbouring entries. V is padded to 64 with entries that are never near, D to 4.
+// What 64 entries have beside their codes.
+struct Bounds {
+  float half_norm[kBlock];  // |c|^2 / 2
+  float scale[kBlock];
+  float error[kBlock];  // |c - scale q|, rounded up, with float32's rounding of the score
+  float norm[kBlock];   // |scale q|, rounded up
+};
+
+// One codebook: blocks of 64 entries, one stream in the order in which they are read. A block is
+// the codes q + 128, [D / 4][64][4], where a load holds the same four dimensions of neighbouring
+// entries (and AMX's tiles their 16 rows of 64 bytes), and then its Bounds. V is padded to 64 with
+// entries that are never near, D to 4.
 struct Book {
-  const float* exact;      // [V][D]
-  const uint8_t* codes;    // q + 128
-  const float* half_norm;  // |c|^2 / 2
-  const float* scale;
-  const float* error;      // |c - scale q|, rounded up, with float32's rounding of the score
-  const float* norm;       // |scale q|, rounded up
-  float largest;           // the largest |c|
+  const float* exact;  // [V][D]
+  const uint8_t* blocks;
+  float largest;  // the largest |c|
   int64_t entries, padded, dim, padded_dim, stride;
+
+  const uint8_t* codes(int64_t block) const {
+    return blocks + block / kBlock * (kBlock * padded_dim + int64_t(sizeof(Bounds)));
+  }
+  const Bounds& bounds(int64_t block) const {
+    return *reinterpret_cast<const Bounds*>(codes(block) + kBlock * padded_dim);
+  }
 };
 
 struct Layout {
@@ -38,38 +51,32 @@ struct Layout {
   // Floats from one frame's bounds to the next: not a power of two, or all frames' bounds of an
   // entry would fall into the same lines of the cache.
   int64_t stride() const { return padded + 16; }
-  int64_t code_bytes() const { return padded * padded_dim; }
-  // Codes, four tables of floats, and one line whose first float is `largest`.
-  int64_t book_bytes() const { return code_bytes() + 4 * padded * 4 + 64; }
+  int64_t block_bytes() const { return kBlock * padded_dim + int64_t(sizeof(Bounds)); }
+  // One line whose first float is `largest`, and the blocks.
+  int64_t book_bytes() const { return 64 + padded / kBlock * block_bytes(); }
   Book book(const float* exact, const uint8_t* packed) const {
-    const float* tables = reinterpret_cast<const float*>(packed + code_bytes());
-    return {exact,
-            packed,
-            tables,
-            tables + padded,
-            tables + 2 * padded,
-            tables + 3 * padded,
-            tables[4 * padded],
-            entries,
-            padded,
-            dim,
-            padded_dim,
-            stride()};
+    return {exact, packed + 64, *reinterpret_cast<const float*>(packed), entries, padded, dim,
+            padded_dim, stride()};
   }
 };
 
 // Memory for one tile on one thread.
 struct Scratch {
   float* residual;      // [tile][D]
-  int8_t* quantized;    // [tile][padded D]
+  int8_t* quantized;    // [tile rounded up to 16][padded D]
   float* lower;         // [tile][stride()]
-  int32_t* candidates;  // [padded V]
+  int32_t* candidates;  // [tile][padded V]
   int64_t reranked;     // entries measured in float64
 };
 
-// Encodes `frames` <= kTile residuals (destroyed) through `books` codebooks; codes [frames][books].
+// Encodes `frames` residuals (destroyed) through `books` codebooks; codes [frames][books].
 using EncodeTile = void (*)(const Layout&, const float* codebooks, const uint8_t* packed,
                             int64_t books, int64_t frames, Scratch*, int64_t* codes);
+
+struct Encoder {
+  EncodeTile encode;
+  int64_t tile;  // frames at once, at most kMostTile
+};
 
 void encode_tile_portable(const Layout&, const float*, const uint8_t*, int64_t, int64_t, Scratch*,
                           int64_t*);
@@ -77,5 +84,7 @@ void encode_tile_avx2(const Layout&, const float*, const uint8_t*, int64_t, int6
                       int64_t*);
 void encode_tile_avx512(const Layout&, const float*, const uint8_t*, int64_t, int64_t, Scratch*,
                         int64_t*);
+void encode_tile_amx(const Layout&, const float*, const uint8_t*, int64_t, int64_t, Scratch*,
+                     int64_t*);
 
 }  // namespace wb

@@ -2,7 +2,7 @@
 // factors lie within +-127.
 #include <immintrin.h>
 
-#include "rvq_tile.inc"
+#include "rvq_plain.inc"
 
 namespace wb {
 namespace {
@@ -16,8 +16,9 @@ inline void screen_some(const Book& book, const int8_t* p, const Residual* resid
   __m256 least[F];
   for (int f = 0; f < F; ++f) least[f] = _mm256_set1_ps(INFINITY);
   for (int64_t first = 0; first < book.padded; first += 32) {
-    const uint8_t* codes =
-        book.codes + first / kBlock * kBlock * book.padded_dim + first % kBlock * 4;
+    const int64_t half = first % kBlock;
+    const uint8_t* codes = book.codes(first) + half * 4;
+    const Bounds& bounds = book.bounds(first);
     __m256i dots[F][4];
     for (int f = 0; f < F; ++f) {
       for (int s = 0; s < 4; ++s) dots[f][s] = _mm256_setzero_si256();
@@ -40,11 +41,11 @@ inline void screen_some(const Book& book, const int8_t* p, const Residual* resid
       }
     }
     for (int s = 0; s < 4; ++s) {
-      const int64_t v = first + 8 * s;
-      const __m256 half_norm = _mm256_loadu_ps(book.half_norm + v);
-      const __m256 scale = _mm256_loadu_ps(book.scale + v);
-      const __m256 error = _mm256_loadu_ps(book.error + v);
-      const __m256 norm = _mm256_loadu_ps(book.norm + v);
+      const int64_t place = half + 8 * s;
+      const __m256 half_norm = _mm256_loadu_ps(bounds.half_norm + place);
+      const __m256 scale = _mm256_loadu_ps(bounds.scale + place);
+      const __m256 error = _mm256_loadu_ps(bounds.error + place);
+      const __m256 norm = _mm256_loadu_ps(bounds.norm + place);
       const __m256 rounding =
           _mm256_fmadd_ps(_mm256_set1_ps(kRounding), half_norm, _mm256_set1_ps(kNegligible));
       for (int f = 0; f < F; ++f) {
@@ -54,7 +55,7 @@ inline void screen_some(const Book& book, const int8_t* p, const Residual* resid
         const __m256 bound = _mm256_fmadd_ps(
             _mm256_set1_ps(residuals[f].norm), error,
             _mm256_fmadd_ps(_mm256_set1_ps(residuals[f].error), norm, rounding));
-        _mm256_storeu_ps(lower + f * book.stride + v, _mm256_sub_ps(score, bound));
+        _mm256_storeu_ps(lower + f * book.stride + first + 8 * s, _mm256_sub_ps(score, bound));
         least[f] = _mm256_min_ps(_mm256_add_ps(score, bound), least[f]);
       }
     }

@@ -1,5 +1,5 @@
 // RVQ encode in plain C++: for processors without AVX2, and as the other encoders' counterpart.
-#include "rvq_tile.inc"
+#include "rvq_plain.inc"
 
 namespace wb {
 namespace {
@@ -12,7 +12,8 @@ inline void screen_frames(const Book& book, const int8_t* p, const Residual* res
     float least = INFINITY;
     for (int64_t block = 0; block < book.padded; block += kBlock) {
       int32_t dots[kBlock] = {0};
-      const uint8_t* codes = book.codes + block * book.padded_dim;
+      const uint8_t* codes = book.codes(block);
+      const Bounds& bounds = book.bounds(block);
       for (int64_t i = 0; i < book.padded_dim; i += 4) {
         for (int64_t e = 0; e < kBlock; ++e) {
           for (int64_t j = 0; j < 4; ++j) {
@@ -21,11 +22,10 @@ inline void screen_frames(const Book& book, const int8_t* p, const Residual* res
         }
       }
       for (int64_t e = 0; e < kBlock; ++e) {
-        const int64_t v = block + e;
-        const float score = book.half_norm[v] - book.scale[v] * (r.step * float(dots[e]));
-        const float bound = r.norm * book.error[v] + r.error * book.norm[v] +
-                            (kRounding * book.half_norm[v] + kNegligible);
-        lower[f * book.stride + v] = score - bound;
+        const float score = bounds.half_norm[e] - bounds.scale[e] * (r.step * float(dots[e]));
+        const float bound = r.norm * bounds.error[e] + r.error * bounds.norm[e] +
+                            (kRounding * bounds.half_norm[e] + kNegligible);
+        lower[f * book.stride + block + e] = score - bound;
         least = score + bound < least ? score + bound : least;
       }
     }

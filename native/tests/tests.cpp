@@ -87,7 +87,9 @@ void compare(const Problem& p, const std::vector<int64_t>& codes) {
 
 void test_encode() {
   const int64_t shapes[][4] = {{1, 1, 1, 1},    {2, 3, 2, 5},    {4, 16, 8, 7},   {3, 64, 64, 33},
-                               {3, 65, 30, 40}, {2, 100, 257, 9}, {4, 130, 12, 70}, {2, 256, 256, 3}};
+                               {3, 65, 30, 40}, {2, 100, 257, 9}, {4, 130, 12, 70}, {2, 256, 256, 3},
+                               // full tiles of AMX's, and their rest
+                               {2, 100, 64, 4}, {3, 70, 64, 16}, {2, 200, 128, 50}, {2, 65, 192, 150}};
   for (const auto& s : shapes) {
     for (float level : {1.0f, 1e-4f, 1e5f}) {
       Problem p = problem(s[0], s[1], s[2], s[3], level);
@@ -207,7 +209,7 @@ void test_linear_bf16() {
 int main() {
   CHECK(wb_abi_version() == WB_ABI_VERSION, "version");
   int tried = 0;
-  for (const char* name : {"portable", "avx2", "avx512_vnni"}) {
+  for (const char* name : {"portable", "avx2", "avx512_vnni", "amx"}) {
     if (wb_set_isa(name) != WB_OK) {
       std::printf("%s: not on this machine\n", name);
       continue;

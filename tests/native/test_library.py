@@ -6,6 +6,7 @@ import torch
 
 from workbench.errors import InputError
 from workbench.native import describe, library, native_status
+from workbench.native.library import using_isa
 from workbench.native.linear import int8_linear, int8_linear_reference, quantize_int8
 from workbench.native.registration import warn_of_reference
 from workbench.native.rvq import pack, rvq_encode, rvq_encode_reference
@@ -28,6 +29,15 @@ def test_status_of_a_built_library(built):
     assert status.path.exists()
     assert status.isa in describe()
     assert status.remedy == ""
+
+
+def test_amx_is_used_or_its_absence_explained(built):
+    status = native_status()
+    assert (status.isa == "amx") == (not status.without_amx)
+    assert status.without_amx in describe()
+    if status.without_amx:
+        with pytest.raises(InputError, match="'amx' is not on this machine"), using_isa("amx"):
+            pass
 
 
 def test_isa_is_held_for_a_block(isa):

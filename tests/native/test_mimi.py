@@ -60,6 +60,19 @@ def test_changed_codebooks_are_noticed(codec, built):
         book._embed = None
 
 
+def test_replaced_codebooks_are_noticed(codec, built):
+    x = latents(codec, 30)
+    before = encode_latents(codec, x)
+    book = codec.quantizer.semantic_residual_vector_quantizer.layers[0].codebook
+    kept = book.embed_sum
+    book.embed_sum = kept.flip(0)
+    try:
+        assert not torch.equal(encode_latents(codec, x), before)
+    finally:
+        book.embed_sum = kept
+    assert torch.equal(encode_latents(codec, x), before)
+
+
 def test_no_frames(codec, built):
     assert encode_latents(codec, latents(codec, 0)).shape == (1, tiny.CODEBOOKS, 0)
 

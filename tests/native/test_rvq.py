@@ -44,6 +44,15 @@ def test_every_index_is_exact(isa, frames):
     assert torch.equal(codes, rvq_encode_reference(vectors, codebooks))
 
 
+@pytest.mark.parametrize("frames", [4, 16, 17, 33, 64, 65, 130])
+@pytest.mark.parametrize("dim", [64, 192])
+def test_dimensions_that_fill_tiles(isa, frames, dim):
+    vectors, codebooks = problem(frames, books=3, entries=100, dim=dim)
+    codes = rvq_encode(vectors, codebooks, pack(codebooks), 1)
+    assert assert_exact(vectors, codebooks, codes) == frames
+    assert torch.equal(codes, rvq_encode_reference(vectors, codebooks))
+
+
 @pytest.mark.parametrize(("entries", "dim"), [(1, 1), (3, 5), (64, 64), (65, 30), (200, 257)])
 def test_shapes_that_fill_no_vector(isa, entries, dim):
     vectors, codebooks = problem(20, books=3, entries=entries, dim=dim)
@@ -51,9 +60,10 @@ def test_shapes_that_fill_no_vector(isa, entries, dim):
     assert_exact(vectors, codebooks, codes)
 
 
+@pytest.mark.parametrize("dim", [16, 64])
 @pytest.mark.parametrize("level", [1e-35, 1e-20, 1e-4, 1e4, 1e20])
-def test_levels(isa, level):
-    vectors, codebooks = problem(8)
+def test_levels(isa, level, dim):
+    vectors, codebooks = problem(8, dim=dim)
     expected = rvq_encode(vectors, codebooks, pack(codebooks), 1)
     # A power of two scales without rounding: the same codes at any level.
     factor = 2.0 ** round(torch.tensor(level).log2().item())
@@ -85,8 +95,9 @@ def test_few_entries_are_measured_in_float64(built):
     assert 100 <= measured < 100 * 1024 / 20  # one a search at least, a twentieth at most
 
 
-def test_ties_take_the_lowest_index(isa):
-    vectors, codebooks = problem(50, entries=128)
+@pytest.mark.parametrize("dim", [16, 64])
+def test_ties_take_the_lowest_index(isa, dim):
+    vectors, codebooks = problem(50, entries=128, dim=dim)
     codebooks[:, 64:] = codebooks[:, :64]
     codes = rvq_encode(vectors, codebooks, pack(codebooks), 1)
     assert codes.max() < 64

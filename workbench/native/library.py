@@ -13,10 +13,10 @@ from pathlib import Path
 
 from workbench.errors import InputError
 
-ABI_VERSIONS = {"workbench_cpu": 3, "workbench_cuda": 1}  # of the headers in native/include
+ABI_VERSIONS = {"workbench_cpu": 4, "workbench_cuda": 1}  # of the headers in native/include
 OK, BAD_ARGUMENT, NOT_FINITE, NO_MEMORY = range(4)
 CUDA_UNSUPPORTED = -1
-ISAS = ("portable", "avx2", "avx512_vnni")
+ISAS = ("portable", "avx2", "avx512_vnni", "amx")
 
 _ENDINGS = {"darwin": ".dylib"}
 _NOT_BUILT = "not built; PyTorch's own operators do its work"
@@ -27,12 +27,14 @@ _REMEDY = "install a C++ compiler (apt install g++), then: pip install --force-r
 class NativeStatus:
     """What was built and chosen. ``isa`` is the instruction set in use, empty without a library.
 
+    ``without_amx`` says why AMX can't be used, empty where it can or where there is no library;
     ``reason`` says why the CPU library isn't there and ``cuda_reason`` why the CUDA one isn't;
     both are empty where it is.
     """
 
     path: Path | None
     isa: str
+    without_amx: str
     reason: str
     cuda_path: Path | None
     cuda_reason: str
@@ -60,6 +62,7 @@ def native_status() -> NativeStatus:
     return NativeStatus(
         path=path,
         isa=loaded.wb_isa().decode() if loaded is not None else "",
+        without_amx=loaded.wb_amx().decode() if loaded is not None else "",
         reason=reason,
         cuda_path=cuda_path,
         cuda_reason="" if cuda is not None else cuda_reason,
@@ -72,7 +75,8 @@ def describe() -> str:
     if not status.built:
         return status.reason
     cuda = "CUDA kernels built" if status.cuda_built else "no CUDA kernels"
-    return f"CPU kernels for {status.isa}; {cuda}"
+    amx = f" (AMX: {status.without_amx})" if status.without_amx else ""
+    return f"CPU kernels for {status.isa}{amx}; {cuda}"
 
 
 def cpu_library() -> ctypes.CDLL | None:
@@ -141,6 +145,7 @@ def _cpu_signatures() -> _Signatures:
     pointer, count, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
     return {
         "wb_isa": (ctypes.c_char_p, []),
+        "wb_amx": (ctypes.c_char_p, []),
         "wb_set_isa": (number, [ctypes.c_char_p]),
         "wb_rvq_packed_bytes": (count, [count] * 3),
         "wb_rvq_pack": (number, [pointer, count, count, count, pointer]),
