@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 #define WB_API __attribute__((visibility("default")))
-#define WB_CUDA_ABI_VERSION 1
+#define WB_CUDA_ABI_VERSION 2
 #define WB_CUDA_UNSUPPORTED (-1) /* a shape that the kernel doesn't have; nothing was launched */
 
 WB_API int wb_cuda_abi_version(void);
@@ -24,6 +24,23 @@ WB_API int wb_cuda_abi_version(void);
 WB_API int wb_cuda_rvq_encode(const float* vectors, int64_t frames, const float* codebooks,
                               int64_t books, int64_t entries, int64_t dim, uint64_t* keys,
                               int64_t* codes, void* stream);
+
+/* Bytes of the screening table of K codebooks for the following; 0 for a shape that it doesn't have
+ * (D a multiple of 32 from 32 to 1024, V at most 2^20). It is bfloat16[K][V][D], the entries q nearest
+ * to c with numbers below 2^-100 as 0, and float[K][V] thrice: |c|^2 / 2, |c - q| and |q|, the latter
+ * two rounded up; an entry with |c - q| infinite (and q = 0) is always measured. */
+WB_API int64_t wb_cuda_rvq_packed_bytes(int64_t books, int64_t entries, int64_t dim);
+
+/* Bytes of workspace for N vectors; of more than 8,192, those of 8,192. */
+WB_API int64_t wb_cuda_rvq_tiled_bytes(int64_t frames, int64_t entries, int64_t dim);
+
+/* The same as wb_cuda_rvq_encode for any number of vectors, in 2 K + 1 launches for each 8,192:
+ * tensor cores (compute capability 8.0 on) screen, what may be nearest is measured as there. `packed`
+ * is of `packed_books` >= K codebooks; it and `workspace` are aligned to 256 bytes. */
+WB_API int wb_cuda_rvq_encode_tiled(const float* vectors, int64_t frames, const float* codebooks,
+                                    const void* packed, int64_t packed_books, int64_t books,
+                                    int64_t entries, int64_t dim, void* workspace, int64_t* codes,
+                                    void* stream);
 
 /* sums[N][D] = sum over k of tables[k][codes[N][k]][D]; float32, or bfloat16 where `half`. A code
  * outside the table adds NaN. D is a multiple of 4 (8 where `half`). */

@@ -26,7 +26,7 @@ def gpu():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", [80, 90, 120])
-@pytest.mark.parametrize("source", ["rvq.cu", "linear.cu"])
+@pytest.mark.parametrize("source", ["rvq.cu", "rvq_tiled.cu", "linear.cu"])
 def test_compiles_without_spills(source, architecture, tmp_path):
     if shutil.which("nvcc") is None:
         pytest.skip("nvcc is not on this machine")
@@ -51,14 +51,59 @@ def test_the_library_loads_without_a_driver():
         from workbench.native.library import cuda_library
 
         # Nothing is read before CUDA's answer: no driver, or no device.
-        assert cuda_library().wb_cuda_rvq_encode(0, 1, 0, 1, 1, 256, 0, 0, 0) > 0
+        library = cuda_library()
+        assert library.wb_cuda_rvq_encode(0, 1, 0, 1, 1, 256, 0, 0, 0) > 0
+        assert library.wb_cuda_rvq_encode_tiled(0, 9, 0, 0, 1, 1, 1, 256, 0, 0, 0) > 0
+
+
+def test_sizes_of_the_tiled_encode():
+    from workbench.native.library import cuda_library
+
+    library = cuda_library()
+    if library is None:
+        pytest.skip(f"CUDA kernels: {native_status().cuda_reason}")
+    assert library.wb_cuda_rvq_packed_bytes(3, 50, 64) == 3 * 50 * (2 * 64 + 12)
+    for entries, dim in ((50, 48), (50, 16), (50, 2048), (0, 64)):
+        assert library.wb_cuda_rvq_packed_bytes(3, entries, dim) == 0
+        assert library.wb_cuda_rvq_encode_tiled(0, 9, 0, 0, 3, 3, entries, dim, 0, 0, 0) == -1
+    a_vector = 300 * 4 + 64 * 4 + 64 * 2 + 16 + 4  # bounds, residual, the same in 16 bits, the rest
+    for frames in (9, 8192):
+        needed = library.wb_cuda_rvq_tiled_bytes(frames, 300, 64)
+        assert frames * a_vector <= needed < frames * a_vector + 5 * 256
+    assert library.wb_cuda_rvq_tiled_bytes(100_000, 300, 64) == needed
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("dim", [32, 64, 128, 256, 512])
-@pytest.mark.parametrize("frames", [0, 1, 3, 8, 40])
+@pytest.mark.parametrize("dim", [32, 64, 96, 128, 256, 512])
+@pytest.mark.parametrize("frames", [0, 1, 3, 8, 9, 64, 200])
 def test_encode_equals_the_cpu(gpu, frames, dim):
     vectors, codebooks = rvq_problem(frames, books=8, entries=300, dim=dim)
+    check_encode(gpu, vectors, codebooks)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("level", [1e-20, 1e-8, 1e8, 1e15])
+def test_tiled_encode_at_other_levels(gpu, level):
+    vectors, codebooks = rvq_problem(70, entries=300, dim=64)
+    check_encode(gpu, vectors * level, codebooks * level)
+
+
+@pytest.mark.cuda
+def test_tiled_encode_of_more_than_a_workspace_holds(gpu):
+    vectors, codebooks = rvq_problem(8192 + 100, books=2, entries=70, dim=32)
+    check_encode(gpu, vectors, codebooks)
+
+
+@pytest.mark.cuda
+def test_tiled_encode_with_fewer_books_than_were_packed(gpu):
+    vectors, codebooks = (one.to(gpu) for one in rvq_problem(50, books=6, dim=64))
+    packed = pack(codebooks)
+    every = rvq_encode(vectors, codebooks, packed)
+    assert torch.equal(rvq_encode(vectors, codebooks[:4], packed), every[:, :4])
+
+
+def check_encode(gpu, vectors, codebooks):
+    """The GPU's codes are the CPU's, or as near: to 2e-6, as float32 is."""
     expected = rvq_encode(vectors, codebooks, pack(codebooks), 1)
     there = codebooks.to(gpu)
     codes = rvq_encode(vectors.to(gpu), there, pack(there)).cpu()
@@ -72,13 +117,14 @@ def test_encode_equals_the_cpu(gpu, frames, dim):
 
 
 @pytest.mark.cuda
-def test_encode_ties_and_what_is_no_number(gpu):
-    vectors, codebooks = rvq_problem(4, entries=128, dim=64)
+@pytest.mark.parametrize("frames", [4, 40])
+def test_encode_ties_and_what_is_no_number(gpu, frames):
+    vectors, codebooks = rvq_problem(frames, entries=128, dim=64)
     codebooks[:, 64:] = codebooks[:, :64]
     vectors[2, 5] = float("nan")
     codes = rvq_encode(vectors.to(gpu), codebooks.to(gpu), pack(codebooks.to(gpu))).cpu()
     assert (codes[2] == -1).all()
-    assert (codes[[0, 1, 3]] >= 0).all()
+    assert (codes[[0, 1, *range(3, frames)]] >= 0).all()
     assert (codes < 64).all()
 
 
@@ -110,8 +156,9 @@ def test_embedding_sum_equals_the_reference(gpu, dtype):
 
 
 @pytest.mark.cuda
-def test_all_can_be_captured(gpu):
-    vectors, codebooks = (one.to(gpu) for one in rvq_problem(2, dim=64))
+@pytest.mark.parametrize("frames", [2, 20])
+def test_all_can_be_captured(gpu, frames):
+    vectors, codebooks = (one.to(gpu) for one in rvq_problem(frames, dim=64))
     packed = pack(codebooks)
     weight, scales = (one.to(gpu) for one in quantize_int8(torch.randn(32, 64)))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from workbench.errors import InputError
 
-ABI_VERSIONS = {"workbench_cpu": 4, "workbench_cuda": 1}  # of the headers in native/include
+ABI_VERSIONS = {"workbench_cpu": 4, "workbench_cuda": 2}  # of the headers in native/include
 OK, BAD_ARGUMENT, NOT_FINITE, NO_MEMORY = range(4)
 CUDA_UNSUPPORTED = -1
 ISAS = ("portable", "avx2", "avx512_vnni", "amx")
@@ -179,6 +179,12 @@ def _cuda_signatures() -> _Signatures:
         "wb_cuda_rvq_encode": (
             number,
             [pointer, count, pointer, count, count, count, pointer, pointer, pointer],
+        ),
+        "wb_cuda_rvq_packed_bytes": (count, [count] * 3),
+        "wb_cuda_rvq_tiled_bytes": (count, [count] * 3),
+        "wb_cuda_rvq_encode_tiled": (
+            number,
+            [pointer, count, pointer, pointer, *[count] * 4, pointer, pointer, pointer],
         ),
         "wb_cuda_embedding_sum": (
             number,

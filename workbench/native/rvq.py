@@ -21,6 +21,7 @@ from workbench.native.registration import (
     thread_count,
     warn_of_reference,
 )
+from workbench.native.rvq_tiled import encode_tiled, pack_tiled
 
 _LARGEST = 1e30  # numbers beyond may overflow float32 in a residual
 _TIE = 1e-12  # relative to the vectors' sizes: what float64 sums of any order agree to
@@ -57,8 +58,8 @@ class ResidualCodebooks(nn.Module):
 def pack(codebooks: Tensor) -> Tensor:
     """The screening table of ``codebooks`` ``[K, V, D]`` float32: bytes for ``rvq_encode``.
 
-    Each entry in 8 bits with a bound of its error, in the order in which vector instructions read
-    them; empty where the kernels aren't built or the codebooks lie on a GPU.
+    Each entry in 8 bits (on a GPU bfloat16) with a bound of its error, in the order in which
+    instructions read them; empty where the kernels aren't built.
     """
     if codebooks.ndim != 3 or codebooks.dtype != torch.float32 or 0 in codebooks.shape:
         raise InputError(
@@ -69,6 +70,8 @@ def pack(codebooks: Tensor) -> Tensor:
     if codebooks.device.type != "cpu" or library is None:
         if not _usable(codebooks):
             raise not_finite("codebooks")
+        if codebooks.device.type == "cuda" and cuda_library() is not None:
+            return pack_tiled(codebooks)
         return torch.empty(0, dtype=torch.uint8, device=codebooks.device)
     codebooks = codebooks.contiguous()
     packed = torch.empty(library.wb_rvq_packed_bytes(*codebooks.shape), dtype=torch.uint8)
@@ -87,9 +90,10 @@ def rvq_encode(vectors: Tensor, codebooks: Tensor, packed: Tensor, threads: int 
     exact, unlike a search in float32. ``threads`` share the vectors (0: PyTorch's number).
 
     On a GPU up to 8 vectors of 32 to 512 numbers (a power of two) go through all codebooks in one
-    launch, with distances in float32 as direct differences: where that differs from float64, both
+    launch; more, of a multiple of 32 up to 1024 numbers, are screened by tensor cores in bfloat16.
+    Distances are direct differences in float32: where that differs from float64, both
     entries are as near to 2e-6. It waits for nothing, and so can't raise: a vector that isn't
-    finite gets codes of -1. More vectors run as the reference.
+    finite gets codes of -1. Other shapes run as the reference.
 
     Raises InputError for another shape, dtype or device, and for numbers that aren't finite.
     """
@@ -217,8 +221,10 @@ def _encode_cuda(vectors: Tensor, codebooks: Tensor, packed: Tensor, threads: in
             codes.data_ptr(),
             torch.cuda.current_stream().cuda_stream,
         )
-    # Many frames are one large product a codebook, which PyTorch does well.
-    return codes if launched(status, "rvq_encode") else rvq_encode_reference(vectors, codebooks)
+    if launched(status, "rvq_encode"):
+        return codes
+    many = encode_tiled(library, vectors, codebooks, packed)
+    return rvq_encode_reference(vectors, codebooks) if many is None else many
 
 
 def _sum_fake(codes: Tensor, tables: Tensor) -> Tensor:
