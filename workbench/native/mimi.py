@@ -47,7 +47,7 @@ class SplitQuantizer:
         return torch.cat(codes, dim=2).transpose(1, 2)
 
 
-_QUANTIZERS: WeakKeyDictionary[Any, tuple[tuple[Any, ...], SplitQuantizer]] = WeakKeyDictionary()
+_QUANTIZERS: WeakKeyDictionary[Any, tuple[tuple[int, ...], SplitQuantizer]] = WeakKeyDictionary()
 
 
 @torch.no_grad()
@@ -80,22 +80,20 @@ def _codebooks(part: Any) -> Tensor:
         )
 
 
-def _state(quantizer: Any) -> tuple[Any, ...]:
+def _state(quantizer: Any) -> tuple[int, ...]:
     """What changes when a codebook does: where each table lies, and how often it was written.
 
-    Asked at each call: ``named_buffers`` would take a tenth of a search.
+    Asked at each call, so that it goes by the modules' own dictionaries: ``named_buffers`` would
+    take a tenth of a frame's search.
     """
-    return tuple(
-        (buffer.data_ptr(), 0 if buffer.is_inference() else buffer._version)
-        for part in (
-            quantizer.semantic_residual_vector_quantizer,
-            quantizer.acoustic_residual_vector_quantizer,
-        )
-        for layer in part.layers
-        for buffer in _tables(layer.codebook)
-    )
-
-
-def _tables(codebook: Any) -> tuple[Tensor, Tensor]:
-    buffers = codebook._buffers
-    return buffers["embed_sum"], buffers["cluster_usage"]
+    state: list[int] = []
+    for part in (
+        quantizer.semantic_residual_vector_quantizer,
+        quantizer.acoustic_residual_vector_quantizer,
+    ):
+        for layer in part.layers._modules.values():
+            buffers = layer._modules["codebook"]._buffers
+            for table in (buffers["embed_sum"], buffers["cluster_usage"]):
+                state.append(table.data_ptr())
+                state.append(0 if table.is_inference() else table._version)
+    return tuple(state)
