@@ -73,7 +73,7 @@ def steps(*, dry: bool = False, train_s: float = 0.0) -> list[Step]:
         ),
         Step(
             "rvq",
-            _bench("rvq", "--frames", "1,8,1250", "--threads", "1", "--seconds", "2",
+            _bench("rvq", "--frames", "1,1250", "--threads", "1", "--seconds", "2",
                    "--device", "cuda"),
             70,
             skips_on=InputError.exit_code,  # the native kernels are not built
