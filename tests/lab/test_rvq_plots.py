@@ -9,6 +9,7 @@ from matplotlib.image import imread
 from workbench import lab
 from workbench.errors import InputError
 from workbench.lab import display
+from workbench.lab.display import number
 
 CLOUD = np.random.default_rng(0).standard_normal((30, 2))
 CLOUDS = [CLOUD / 2**place for place in range(6)]
@@ -40,7 +41,19 @@ def test_it_draws_and_nothing_sticks_out(name):
 def test_clouds_share_one_scale_and_say_what_is_left():
     axes = [one for one in FIGURES["clouds"]().axes if one.get_visible()]
     assert {one.get_xlim() for one in axes} == {axes[0].get_xlim()}
-    assert axes[2].get_title(loc="left") == "after 2: 6.2 % left"
+    titles = [one.get_title(loc="left") for one in axes]
+    assert titles[0] == "before any: 100 % left"
+    assert titles[2] == "after 2: 6.2 % left"
+
+
+def test_labels_of_close_times_stand_apart_and_limits_show_at_a_single_length():
+    curves = {"native": {1: 2.0}, "eager": {1: 2.05}, "limit": {1: 1.0}}
+    (axes,) = lab.times_by_frames(curves, "T", "c", dashed=("limit",)).axes
+    texts = {one.get_text(): one.xyann[1] for one in axes.texts}
+    assert texts[number(2.0)] == 0
+    assert 5 < texts[number(2.05)] <= 11.5
+    limit = next(line for line in axes.lines if line.get_label() == "limit")
+    assert len(limit.get_xdata()) == 2
 
 
 @pytest.mark.parametrize("draw", [

@@ -104,7 +104,7 @@ def _show(found: EngineStudy) -> None:
     for row in found.rows():
         print(
             f"  {row['engine']:<12} first audio after {row['first audio (ms)']} ms, real-time "
-            f"factor {row['real-time factor']}, {row['characters/s'].value:.0f} characters/s, "
+            f"factor {row['real-time factor']}, {row['characters/s'].value:.3g} characters/s, "
             f"{row['peak memory (MiB)']:.0f} MiB; word errors: {row['word error rate']}"
         )
     for name, why in found.left_out.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.errors import InputError
@@ -36,7 +37,8 @@ def residual_clouds(
         place.plot(plane[:, 0], plane[:, 1], "o", color=BLUE, markersize=3, alpha=0.55)
         place.plot(0, 0, "+", color=VERMILION, markersize=9, markeredgewidth=1.6)
         named = "before any" if number_of == 0 else f"after {number_of}"
-        place.set_title(f"{named}: {100 * share:.2g} % left", fontsize=10)
+        left = "100" if share >= 0.995 else f"{100 * share:.2g}"  # never an exponent
+        place.set_title(f"{named}: {left} % left", fontsize=10)
         place.set_xlim(-reach, reach)
         place.set_ylim(-reach, reach)
         place.grid(visible=True, axis="both")
@@ -83,16 +85,18 @@ def times_by_frames(
     if not values:
         raise InputError("no times to draw", "pass at least one")
     drawn, (axes,) = figure(title, caption, height_in=3.5)
+    ends: list[tuple[float, float]] = []
     for index, (name, curve) in enumerate(curves.items()):
         x, y = list(curve), list(curve.values())
         if name in dashed:
             color, line = _DASHED[list(dashed).index(name) % len(_DASHED)]
+            # One point makes no line.
+            x, y = (x, y) if len(x) > 1 else ([x[0] / 1.15, x[0] * 1.4], y * 2)
             axes.plot(x, y, line, color=color, linewidth=1.8, label=name)
             continue
         marker = _MARKERS[index % len(_MARKERS)]
         axes.plot(x, y, marker=marker, color=PALETTE[index % len(PALETTE)], label=name)
-        axes.annotate(number(y[-1]), (x[-1], y[-1]), xytext=(7, 0), fontsize=9.5, va="center",
-                      textcoords="offset points")  # fmt: skip
+        ends.append((x[-1], y[-1]))
     lengths = sorted({length for curve in curves.values() for length in curve})
     axes.set_xscale("log")
     axes.set_xlim(lengths[0] / 1.15, lengths[-1] * 1.4)
@@ -102,4 +106,23 @@ def times_by_frames(
     axes.grid(visible=True, axis="y")
     axes.set_ylabel(ylabel)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9.5, borderaxespad=0.2)
+    shifts = _shifts([last for _, last in ends], axes)
+    for (place, last), shift in zip(ends, shifts, strict=True):
+        axes.annotate(number(last), (place, last), xytext=(7, shift), fontsize=9.5, va="center",
+                      textcoords="offset points")  # fmt: skip
     return drawn
+
+
+def _shifts(values: Sequence[float], axes: Axes, least: float = 11.5) -> list[float]:
+    """By how many points labels at ``values`` of a logarithmic axis are raised, to be ``least``
+    apart.
+    """
+    low, high = axes.get_ylim()
+    height = 72 * axes.figure.get_figheight() * axes.get_position().height
+    shifts = [0.0] * len(values)
+    below = -np.inf
+    for index in sorted(range(len(values)), key=values.__getitem__):
+        place = height * np.log(values[index] / low) / np.log(high / low)
+        shifts[index] = max(0.0, float(below + least - place))
+        below = place + shifts[index]
+    return shifts
