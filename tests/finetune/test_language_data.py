@@ -10,10 +10,8 @@ from workbench.finetune.nano.language_data import (
     CodeSource,
     DataRecipe,
     collate,
-    join,
-    splice,
-    text_of,
 )
+from workbench.finetune.nano.splicing import join, splice, text_of
 from workbench.finetune.nano.tokenizer import BEGIN, END
 
 CODEBOOKS = 3

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.finetune.nano import CHAT_STAGES, SPEAKER_STAGES, STAGES, WHISPER_STAGES
+from workbench.finetune.nano import (
+    CHAT_STAGES,
+    CLONING_STAGES,
+    SPEAKER_STAGES,
+    STAGES,
+    WHISPER_STAGES,
+)
 
 _STAGES = {
     "nano": STAGES,
@@ -48,14 +54,24 @@ def add_parser(commands: Any, model: str) -> argparse.ArgumentParser:
     command.add_argument(
         "--cloning",
         action="store_true",
-        help="nano: with many more voices, to be taken from a context (not trained at length)",
+        help="nano: go on from finished models with many more voices, to be taken from a context; "
+        f"stages: {', '.join(CLONING_STAGES)}",
+    )
+    command.add_argument(
+        "--start",
+        type=Path,
+        help="with --cloning: folder of mimi-nano and csm-nano (default: the shipped ones)",
     )
     return command
 
 
 def execute(options: argparse.Namespace) -> dict[str, Any]:
     """Trains; returns what the model's own training function says."""
-    stages = _STAGES[options.model]
+    if options.cloning and options.model != "nano":
+        raise InputError(f"--cloning for {options.model}", "it is an option of nano")
+    if options.start and not options.cloning:
+        raise InputError("--start without --cloning", "only that goes on from finished models")
+    stages = CLONING_STAGES if options.cloning else _STAGES[options.model]
     if options.stage not in stages:
         raise InputError(
             f"{options.model} has no stage {options.stage!r}", f"use one of {', '.join(stages)}"
@@ -77,10 +93,8 @@ def execute(options: argparse.Namespace) -> dict[str, Any]:
         )
     if options.model == "speaker-nano" and options.minutes is not None:
         raise InputError("speaker-nano's stages can't be interrupted", "leave --minutes out")
-    if options.cloning and options.model != "nano":
-        raise InputError(f"--cloning for {options.model}", "it is an option of nano")
     chosen = {
-        "recipe": Recipe.cloning() if options.cloning else None,
+        "recipe": Recipe.cloning(options.start) if options.cloning else None,
         "minutes": options.minutes,
         "hours_of_speech": options.hours_of_speech,
         "threads": options.threads,

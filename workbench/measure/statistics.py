@@ -77,6 +77,14 @@ def bootstrap_interval(
     )
 
 
+def share_of(won: int, trials: int, confidence: float = 0.95) -> Interval:
+    """A share with its Wilson interval (Wilson 1927), which holds near 0 and 1 too."""
+    from scipy.stats import binomtest
+
+    bounds = binomtest(won, trials).proportion_ci(confidence, method="wilson")
+    return Interval(won / trials, float(bounds.low), float(bounds.high), trials, confidence)
+
+
 def paired_ratio(
     baseline: Sequence[float],
     other: Sequence[float],

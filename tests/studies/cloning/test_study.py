@@ -11,8 +11,7 @@ from workbench.cloning.assessment import Assessment
 from workbench.cloning.references import PreparedVoice
 from workbench.engines.speech import Reference
 from workbench.errors import InputError
-from workbench.measure.statistics import Interval
-from workbench.studies.cloning.clones import share_of
+from workbench.measure.statistics import Interval, share_of
 from workbench.studies.cloning.prompt_length import ENCODED, KEPT, prompt_lengths
 from workbench.studies.cloning.study import clone_trials
 from workbench.studies.cloning.targets import Target, known_targets, own_target

@@ -13,6 +13,9 @@ STAGES = (
     "export",
 )
 
+# The same from the shipped models: more voices, to be cloned.
+CLONING_STAGES = ("all", "data", "adopt", "decoder", "encode", "language", "evaluate", "export")
+
 # whisper-nano's, likewise.
 WHISPER_STAGES = ("all", "data", "own", "recognizer", "evaluate", "export")
 

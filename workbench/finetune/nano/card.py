@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.finetune.nano import clone_card
 from workbench.finetune.nano.dataset import Shard, shard_numbers
 from workbench.finetune.nano.domain import HELD_OUT_SHARE, Grammar
 from workbench.finetune.nano.speech import RATE_HZ, VOICES
@@ -70,9 +71,15 @@ WavLM's features.
 
 ## What it cannot do
 
-It knows four synthetic voices that have nothing above 8 kHz. Real voices, music and noise come
-out distorted; other speakers are pulled towards the four.
+{limits}
 """
+
+_CODEC_LIMITS = """\
+It knows four synthetic voices that have nothing above 8 kHz. Real voices, music and noise come
+out distorted; other speakers are pulled towards the four."""
+
+_CONTEXTS = """\
+A fifth of the training batches has a preceding utterance as context, in CSM's chat format."""
 
 _DATA_TEXT = """\
 ## Data
@@ -103,7 +110,7 @@ The voice is chosen by CSM's speaker id, as in `[0]good morning`:
 {voices}
 
 {data}
-A fifth of the training batches has a preceding utterance as context, in CSM's chat format.
+{contexts}
 
 {training}
 
@@ -119,12 +126,13 @@ four voices{cloning} Its prosody is flite's.
 """
 
 
-def codec_card(facts: Facts, config: Any) -> str:
-    """README.md of mimi-nano with the configuration ``config``."""
+def codec_card(facts: Facts, config: Any, clones: bool = False) -> str:
+    """README.md of mimi-nano with the configuration ``config``, for voices to be cloned or not."""
     return _CODEC_TEXT.format(
+        limits=clone_card.CODEC_LIMITS if clones else _CODEC_LIMITS,
         codebooks=config.num_quantizers,
         size=config.codebook_size,
-        data=data_text(facts),
+        data=data_text(facts, clones),
         training=training_text(facts, ("codes", "decoder")),
         measured=_codec_table(facts.results.get("codec")),
     )
@@ -132,32 +140,31 @@ def codec_card(facts: Facts, config: Any) -> str:
 
 def language_card(facts: Facts, clones: bool = False) -> str:
     """README.md of csm-nano, which ``clones`` or not."""
-    cloning = (
-        ", and as `[9]` speaks on in the voice of its context, learned from synthetic voices only."
-        if clones
-        else "; context audio of another speaker doesn't clone that speaker."
-    )
+    without = "; context audio of another speaker doesn't clone that speaker."
     voices = [
         f"- `[{speaker}]` {voice.name}: {voice.description}" for speaker, voice in enumerate(VOICES)
     ]
     return _LANGUAGE_TEXT.format(
         voices="\n".join(voices),
-        cloning=cloning,
+        cloning=clone_card.LANGUAGE_LIMITS if clones else without,
+        contexts=clone_card.CONTEXTS if clones else _CONTEXTS,
         words=len(Grammar.load().words),
-        data=data_text(facts),
-        training=training_text(facts, ("alignment", "language")),
-        measured=_language_table(facts.results),
+        data=data_text(facts, clones),
+        training=training_text(facts, ("alignment", "language", "context")),
+        measured=_language_table(facts.results)
+        + clone_card.clones_text(facts.results.get("clones")),
     )
 
 
-def data_text(facts: Facts) -> str:
+def data_text(facts: Facts, clones: bool = False) -> str:
     """What speech there is, of whom, and what was kept from training."""
-    return _DATA_TEXT.format(
+    text = _DATA_TEXT.format(
         hours=facts.hours,
         utterances=facts.utterances,
         voices=", ".join(f"{voice.name} {voice.share:.0%}" for voice in VOICES),
         share=HELD_OUT_SHARE,
     )
+    return f"{text}\n\n{clone_card.PARENTS}" if clones else text
 
 
 def training_text(facts: Facts, stages: tuple[str, ...], model: str = "nano") -> str:

@@ -18,6 +18,16 @@ from workbench.files import atomic_path
 PAUSE_S = 60.0  # a step that took longer was a process held up, which is no training
 
 
+def training_s() -> float:
+    """A clock that stands still while this process is held up, where that can be told.
+
+    On one thread, it is the processor's time: other programs on the machine don't shorten a
+    training. On several, or on a GPU, it is the time that passes.
+    """
+    single = torch.get_num_threads() == 1 and not torch.cuda.is_initialized()
+    return time.process_time() if single else time.monotonic()
+
+
 @dataclass
 class Clock:
     """How far a training run is: in steps where ``total_steps`` is given, else in time.
@@ -56,7 +66,7 @@ class Clock:
 
     def tick(self) -> None:
         """Counts one step and the time since the last tick or ``start``."""
-        now = time.monotonic()
+        now = training_s()
         passed = now - (self._last if self._last is not None else now)
         if passed > PAUSE_S:
             passed = 0.0
@@ -67,7 +77,7 @@ class Clock:
 
     def start(self) -> None:
         """Time before this call doesn't count."""
-        self._last = time.monotonic()
+        self._last = training_s()
 
     def state(self) -> dict[str, float]:
         """What a checkpoint keeps."""
@@ -145,6 +155,6 @@ def record(folder: Path, stage: str, clock: Clock, means: dict[str, float]) -> N
         file.write(json.dumps(line) + "\n")
 
 
-def autocast(device: str) -> torch.autocast:
-    """bfloat16 where the device computes it quickly."""
-    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+def autocast(device: str, enabled: bool = True) -> torch.autocast:
+    """bfloat16 where the device computes it quickly (and, as ``enabled`` says, rightly)."""
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=enabled)

@@ -24,6 +24,7 @@ EMA_DECAY = 0.995
 MEL_SCALES = ((2048, 80), (1024, 64), (512, 48), (256, 24))  # (window in samples, bands)
 LOG_FLOOR = 2e-3
 DRIFT_WEIGHT = 5.0
+HALF_ERROR = 0.1  # relative, of latents in bfloat16; more is a kernel that goes wrong
 
 
 def codec_config(**changes: Any) -> Any:
@@ -61,6 +62,19 @@ def encode_latents(model: Any, audio: Tensor) -> Tensor:
     hidden = model.encoder(audio).transpose(1, 2)
     hidden = model.encoder_transformer(hidden)[0].transpose(1, 2)
     return model.downsample(hidden)
+
+
+@torch.no_grad()
+def half_is_sound(model: Any, audio: Tensor) -> bool:
+    """Whether bfloat16 gives about the latents of float32 for ``audio`` ``[B, 1, T]``.
+
+    Not to be taken for granted: on an Intel Xeon with AMX, PyTorch 2.13 made other ones (relative
+    error 0.76, 15 % of the first codes the same), and training on them diverged.
+    """
+    exact = encode_latents(model, audio)
+    with torch.autocast(audio.device.type, dtype=torch.bfloat16):
+        rough = encode_latents(model, audio)
+    return bool((rough.float() - exact).norm() <= HALF_ERROR * exact.norm())
 
 
 def decode_latents(model: Any, latents: Tensor) -> Tensor:

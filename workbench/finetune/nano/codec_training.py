@@ -26,6 +26,7 @@ from workbench.finetune.nano.codec import (
     decode_latents,
     decoder_parameters,
     encode_latents,
+    half_is_sound,
     initialize,
     quantize,
     seed_codebooks,
@@ -95,6 +96,7 @@ def train_codes(
             seeded=seeded,
         )
 
+    half = _half_is_sound(model, crops, recipe, device)
     bar = tqdm(desc="codec", unit="step", initial=clock.step)
     averages = checkpoints.Averages()
     clock.start()
@@ -102,13 +104,13 @@ def train_codes(
     while not clock.finished and not clock.session_over:
         quantized = clock.fraction >= recipe.autoencoder_share
         if quantized and not seeded:
-            seed_all(model, crops, recipe, device)
+            seed_all(model, crops, recipe, device, half)
             seeded = True
         source = checkpoints.batch_random(recipe.seed, clock.step + 1)
         audio, phones, _ = (
             part.to(device) for part in crops.batch(source, recipe.crops, recipe.crop_frames)
         )
-        with checkpoints.autocast(device):
+        with checkpoints.autocast(device, half):
             loss, parts = code_loss(model, head, audio, phones, quantized, recipe.decoded_crops)
         rate = checkpoints.learning_rate(
             0.6 * clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps, flat=0.2
@@ -159,13 +161,13 @@ def code_loss(
 
 
 @torch.no_grad()
-def seed_all(model: Any, crops: CropSource, recipe: CodecRecipe, device: str) -> None:
+def seed_all(model: Any, crops: CropSource, recipe: CodecRecipe, device: str, half: bool) -> None:
     """k-means of both quantizers on the latents of some minutes of speech."""
     source = checkpoints.batch_random(recipe.seed, 1_000_000_000)
     latents = []
     for _ in range(24):
         audio, _, _ = crops.batch(source, 2 * recipe.crops, recipe.crop_frames)
-        with checkpoints.autocast(device):
+        with checkpoints.autocast(device, half):
             latents.append(encode_latents(model, audio.to(device)).float().transpose(1, 2))
     stacked = torch.cat(latents).flatten(0, 1)
     for part in split_quantizers(model):
@@ -206,6 +208,7 @@ def train_decoder(
             path, model=model.state_dict(), optimizer=optimizer.state_dict(), clock=clock.state()
         )
 
+    half = _half_is_sound(model, crops, recipe, device)
     bar = tqdm(desc="decoder", unit="step", initial=clock.step)
     averages = checkpoints.Averages()
     clock.start()
@@ -215,7 +218,7 @@ def train_decoder(
         source = checkpoints.batch_random(recipe.seed + 1, clock.step + 1)
         audio, _, cut = crops.batch(source, recipe.decoder_crops, recipe.decoder_crop_frames)
         audio, cut = audio.to(device), cut.to(device)
-        with checkpoints.autocast(device):
+        with checkpoints.autocast(device, half):
             made = decode_latents(model, quantized_embedding(model, audio))
         # What comes before a cut is missing from the codes; a sentence's true start is learned.
         begun = torch.where(cut[:, None, None], audio[..., :skipped], made[..., :skipped])
@@ -239,6 +242,16 @@ def train_decoder(
     store()
     bar.close()
     return clock.finished
+
+
+def _half_is_sound(model: Any, crops: CropSource, recipe: CodecRecipe, device: str) -> bool:
+    """Whether a step may compute in bfloat16 here; says so where it may not."""
+    source = checkpoints.batch_random(recipe.seed, 2_000_000_000)
+    audio, _, _ = crops.batch(source, recipe.crops, recipe.crop_frames)
+    sound = half_is_sound(model, audio.to(device))
+    if not sound:
+        tqdm.write("bfloat16 gives other latents than float32 here: training in float32")
+    return sound
 
 
 def quantized_embedding(model: Any, audio: Tensor) -> Tensor:

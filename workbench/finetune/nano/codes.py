@@ -13,7 +13,6 @@ import torch
 from tqdm import tqdm
 
 from workbench.files import atomic_path
-from workbench.finetune.nano import checkpoints
 from workbench.finetune.nano.codec import FRAME_SAMPLES, encode_latents, quantize, split_quantizers
 from workbench.finetune.nano.crops import frame_phones
 from workbench.finetune.nano.dataset import Shard, shard_numbers
@@ -34,7 +33,8 @@ class CodedUtterance:
 
     ``codes`` ``[T, K]`` int16; ``phones`` ``[T, 4]`` uint8; ``characters`` ``[C]`` token ids;
     ``times`` ``[C, 2]`` start and end of each character in frames; ``word_ends`` ``[C]`` the
-    position of the last character of each character's word.
+    position of the last character of each character's word. The first ``untold`` frames are in no
+    loss, since nothing before them tells in whose voice they are.
     """
 
     speaker: int
@@ -43,6 +43,7 @@ class CodedUtterance:
     characters: np.ndarray
     times: np.ndarray
     word_ends: np.ndarray
+    untold: int = 0
 
 
 def character_times(utterance: Utterance, offset: int) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +76,10 @@ def character_times(utterance: Utterance, offset: int) -> tuple[np.ndarray, np.n
 
 @torch.no_grad()
 def encode_shard(model: Any, shard: Shard, path: Path, seed: int, device: str = "cpu") -> None:
-    """Writes the codes of one shard, each utterance at a random offset to the frame grid."""
+    """Writes the codes of one shard, each utterance at a random offset to the frame grid.
+
+    In float32, as an engine encodes references: in bfloat16 codes come out differently.
+    """
     source = np.random.default_rng(seed)
     offsets = source.integers(0, FRAME_SAMPLES, len(shard))
     lengths = np.diff(shard.index["sample_starts"]) + offsets
@@ -88,9 +92,8 @@ def encode_shard(model: Any, shard: Shard, path: Path, seed: int, device: str = 
         for row, position in enumerate(chosen):
             samples = shard.utterance(int(position)).samples
             audio[row, 0, offsets[position] : offsets[position] + len(samples)] = samples
-        with checkpoints.autocast(device):
-            latents = encode_latents(model, torch.from_numpy(audio).to(device))
-            parts = [quantize(part, latents, False)[1] for part in split_quantizers(model)]
+        latents = encode_latents(model, torch.from_numpy(audio).to(device))
+        parts = [quantize(part, latents, False)[1] for part in split_quantizers(model)]
         made = torch.cat(parts, dim=1).transpose(1, 2).cpu().numpy().astype(np.int16)
         for row, position in enumerate(chosen):
             codes[position] = made[row, : -(-int(lengths[position]) // FRAME_SAMPLES)]

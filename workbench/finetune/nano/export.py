@@ -15,7 +15,7 @@ from workbench.files import sha256_of, write_json, write_text
 from workbench.finetune.nano.codec import FRAME_SAMPLES
 from workbench.finetune.nano.evaluate import SAMPLING
 from workbench.finetune.nano.speech import VOICES
-from workbench.finetune.nano.tokenizer import AS_HEARD, build_processor
+from workbench.finetune.nano.tokenizer import build_processor
 
 CODEC_NAME, LANGUAGE_NAME = "mimi-nano", "csm-nano"
 LICENSE = "Apache-2.0"
@@ -47,13 +47,8 @@ def export_language(
     folder: Path,
     card: str,
     sampling: Mapping[str, Any] = SAMPLING,
-    *,
-    clones: bool = False,
 ) -> Path:
-    """Writes csm-nano below ``folder``, without the codec, which lies beside it.
-
-    One that ``clones`` has an id more, for the voice of its context.
-    """
+    """Writes csm-nano below ``folder``, without the codec, which lies beside it."""
     target = folder / LANGUAGE_NAME
     target.mkdir(parents=True, exist_ok=True)
     small = copy.deepcopy(model).to(torch.bfloat16)
@@ -81,8 +76,6 @@ def export_language(
         str(speaker): {"name": voice.name, "description": voice.description}
         for speaker, voice in enumerate(VOICES)
     }
-    if clones:
-        voices[str(AS_HEARD)] = {"name": "as heard", "description": "the voice of the context"}
     write_json(
         target / "workbench.json",
         {

@@ -180,7 +180,11 @@ def alignment_loss(
 
 
 def language_loss(
-    model: Any, scaffold: PhoneScaffold, batch: Batch, depth_share: float = 0.6
+    model: Any,
+    scaffold: PhoneScaffold,
+    batch: Batch,
+    depth_share: float = 0.6,
+    phone_weight: float = PHONE_WEIGHT,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The training loss of a batch and its parts.
 
@@ -199,7 +203,7 @@ def language_loss(
     depth = F.cross_entropy(logits.flatten(0, 1), wanted[:deep, 1:].flatten())
     phone = scaffold.loss(scaffold.middle, middle[rows], batch.phones[rows])
     guide = guide_loss(weights, batch, rows)
-    loss = first_loss + DEPTH_WEIGHT * depth + PHONE_WEIGHT * phone + GUIDE_WEIGHT * guide
+    loss = first_loss + DEPTH_WEIGHT * depth + phone_weight * phone + GUIDE_WEIGHT * guide
     parts = {"c0": first.mean(), "depth": depth, "phone": phone, "guide": guide}
     return loss, parts
 

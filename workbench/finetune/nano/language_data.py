@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 from workbench.finetune.nano.codec import DEAD_CODE, PHONES_PER_FRAME
-from workbench.finetune.nano.codes import CHARACTER_IDS, CodedUtterance, read_codes
+from workbench.finetune.nano.codes import CodedUtterance, read_codes
 from workbench.finetune.nano.domain import is_held_out
 from workbench.finetune.nano.speech import PHONES, VOICES
-from workbench.finetune.nano.tokenizer import AS_HEARD, BEGIN, END, PAD, SPECIALS
+from workbench.finetune.nano.splicing import join, splice, text_of
+from workbench.finetune.nano.tokenizer import BEGIN, END, PAD, SPECIALS
 
 GUIDE_MARGIN = 0.4  # frames before and after, in which a letter still counts as spoken now
-SPLICE_TOLERANCE = 0.15  # frames by which two word boundaries may differ in phase
 END_PHONE = len(PHONES)  # the phone label of the frame that ends the audio
-_CHARACTERS = {token: character for character, token in CHARACTER_IDS.items()}
 LONGEST_FRAMES = 100  # utterances at least this long (8 s) get no other joined to them
 LENGTH_STEP = 16  # sequences are padded to a multiple: few shapes, few kernels to make
 BUCKET = 8  # batches that are sorted by length together
+OPENING_FRAMES = 8  # after 0.6 s a context's beginning tells its voice
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ class DataRecipe:
     splice_share: float = 0.4
     join_share: float = 0.12  # of the utterances are followed by another, after a comma
     context_share: float = 0.2  # of the batches
-    same_voice_share: float = 0.6  # of the contexts
+    same_voice_share: float = 0.6  # of the contexts of voices with an id
+    nameless_share: float = 0.0  # of the contexts are of voices without one, to be spoken on in
+    contexts: int = 1  # utterances before another, at most
     corruption: float = 0.3  # most of the history's frames that are replaced
 
 
@@ -67,6 +69,8 @@ class CodeSource:
         self.recipe = recipe
         self.utterances: list[CodedUtterance] = []
         self.by_speaker: dict[int, list[int]] = {}
+        self.named: list[int] = []  # utterances of VOICES
+        self.nameless: list[int] = []  # of voices that only a context tells
         self._read: set[Path] = set()
         self.refresh()
 
@@ -74,6 +78,8 @@ class CodeSource:
         """Reads the files of codes written since."""
         for path in sorted(set(self.folder.glob("codes-*.npz")) - self._read):
             for utterance in read_codes(path):
+                named = utterance.speaker < len(VOICES)
+                (self.named if named else self.nameless).append(len(self.utterances))
                 self.by_speaker.setdefault(utterance.speaker, []).append(len(self.utterances))
                 self.utterances.append(utterance)
             self._read.add(path)
@@ -98,8 +104,12 @@ class CodeSource:
     def _batch(self, turns: list[list[CodedUtterance]], source: np.random.Generator) -> Batch:
         return collate(turns, source, self.recipe.corruption)
 
-    def _utterance(self, source: np.random.Generator) -> CodedUtterance:
-        utterance = self.utterances[source.integers(len(self.utterances))]
+    def _utterance(
+        self, source: np.random.Generator, among: list[int] | None = None
+    ) -> CodedUtterance:
+        """One of ``among`` (default: the voices with an id), maybe spliced or joined."""
+        places = among or self.named
+        utterance = self.utterances[places[source.integers(len(places))]]
         if source.random() < self.recipe.splice_share:
             for _ in range(4):
                 spliced = splice(utterance, self._same_voice(utterance.speaker, source), source)
@@ -117,84 +127,41 @@ class CodeSource:
     def _turns(self, source: np.random.Generator) -> list[CodedUtterance]:
         """A context and the utterance after it, often but not always of the same voice.
 
-        What has no id of its own always follows its own voice, from which it is to be cloned.
+        What has no id of its own always follows its own voice, from which it is to be cloned,
+        and is called by any of the ids, so that what was heard under one counts for more than
+        whose it is.
+        Another voice before one with an id is called otherwise, so that it doesn't count.
         """
+        recipe = self.recipe
+        if self.nameless and source.random() < recipe.nameless_share:
+            return self.clone(source, self._utterance(source, self.nameless))
         utterance = self._utterance(source)
-        nameless = utterance.speaker >= len(VOICES)
-        if nameless or source.random() < self.recipe.same_voice_share:
-            context = self._same_voice(utterance.speaker, source)
-        else:
-            context = self.utterances[source.integers(len(self.utterances))]
+        if source.random() < recipe.same_voice_share:
+            count = 1 + int(source.integers(recipe.contexts))
+            return [*(self._same_voice(utterance.speaker, source) for _ in range(count)), utterance]
+        context = self.utterances[source.integers(len(self.utterances))]
+        if context.speaker >= len(VOICES):
+            context = called(context, _any_id(source, apart_from=utterance.speaker), OPENING_FRAMES)
         return [context, utterance]
 
-
-def speaker_id(speaker: int) -> int:
-    """What a prompt calls a speaker: beyond ``VOICES`` all are called the same."""
-    return speaker if speaker < len(VOICES) else AS_HEARD
-
-
-def splice(
-    left: CodedUtterance, right: CodedUtterance, source: np.random.Generator
-) -> CodedUtterance | None:
-    """The beginning of ``left`` and the end of ``right``, cut at word boundaries of like phase.
-
-    None where the randomly chosen boundary of ``left`` has no partner.
-    """
-    spaces_left = _boundaries(left)
-    spaces_right = _boundaries(right)
-    if not len(spaces_left) or not len(spaces_right):
-        return None
-    cut = int(spaces_left[source.integers(len(spaces_left))])
-    time = float(left.times[cut, 1])
-    distances = np.abs((right.times[spaces_right, 1] - time + 0.5) % 1 - 0.5)
-    fitting = spaces_right[distances < SPLICE_TOLERANCE]
-    if not len(fitting):
-        return None
-    partner = int(fitting[source.integers(len(fitting))])
-    partner_time = float(right.times[partner, 1])
-    shift = round(time - partner_time)
-    frame = int(np.floor(time + 0.5))  # frames before it mostly belong to the left part
-    start = frame - shift
-    if not 0 < start < len(right.codes) or frame >= len(left.codes) or start < 1:
-        return None
-    ends_left = left.word_ends[: cut + 1]
-    ends_right = right.word_ends[partner + 1 :] - (partner + 1) + cut + 1
-    return CodedUtterance(
-        left.speaker,
-        np.concatenate([left.codes[:frame], right.codes[start:]]),
-        np.concatenate([left.phones[:frame], right.phones[start:]]),
-        np.concatenate([left.characters[: cut + 1], right.characters[partner + 1 :]]),
-        np.concatenate([left.times[: cut + 1], right.times[partner + 1 :] + shift]),
-        np.concatenate([ends_left, ends_right]),
-    )
+    def clone(self, source: np.random.Generator, utterance: CodedUtterance) -> list[CodedUtterance]:
+        """``utterance`` of a voice without an id, after one or more of the same."""
+        voice, name = utterance.speaker, _any_id(source)
+        count = int(source.integers(self.recipe.contexts))
+        first = called(self._same_voice(voice, source), name, OPENING_FRAMES)
+        more = [called(self._same_voice(voice, source), name) for _ in range(count)]
+        return [first, *more, called(utterance, name)]
 
 
-def text_of(utterance: CodedUtterance) -> str:
-    """The utterance's text, from its characters."""
-    return "".join(_CHARACTERS[token] for token in utterance.characters.tolist())
+def called(utterance: CodedUtterance, name: int, untold: int = 0) -> CodedUtterance:
+    """``utterance`` under the id ``name``."""
+    return replace(utterance, speaker=name, untold=untold)
 
 
-def join(left: CodedUtterance, right: CodedUtterance) -> CodedUtterance:
-    """Both utterances one after the other, with a comma for the silence between them."""
-    letters, frames = len(left.characters), len(left.codes)
-    comma = (CHARACTER_IDS[","], CHARACTER_IDS[" "])
-    pause = [[left.times[-1, 1], frames + right.times[0, 0]]] * 2
-    return CodedUtterance(
-        left.speaker,
-        np.concatenate([left.codes, right.codes]),
-        np.concatenate([left.phones, right.phones]),
-        np.concatenate([left.characters, np.array(comma, np.uint8), right.characters]),
-        np.concatenate([left.times, np.array(pause, np.float32), right.times + frames]),
-        np.concatenate(
-            [left.word_ends, [letters, letters + 1], right.word_ends + letters + 2]
-        ).astype(np.int16),
-    )
-
-
-def _boundaries(utterance: CodedUtterance) -> np.ndarray:
-    """Positions of the spaces between words that follow each other with no pause."""
-    space = np.flatnonzero(utterance.characters == CHARACTER_IDS[" "])
-    return space[utterance.times[space, 1] - utterance.times[space, 0] < 0.2]
+def _any_id(source: np.random.Generator, apart_from: int | None = None) -> int:
+    """The id of one of ``VOICES``."""
+    others = [speaker for speaker in range(len(VOICES)) if speaker != apart_from]
+    return others[source.integers(len(others))]
 
 
 def collate(
@@ -202,8 +169,9 @@ def collate(
 ) -> Batch:
     """Lays out each row's turns as ``begin, [speaker], letters, end, frames, end frame``.
 
-    All turns are predicted. Input frames (not targets) are replaced by frames from elsewhere in
-    the batch at random, each row at its own rate up to ``corruption``.
+    All turns are predicted, but for what is ``untold`` of them. Input frames (not targets) are
+    replaced by frames from elsewhere in the batch at random, each row at its own rate up to
+    ``corruption``.
     """
     lengths = [sum(len(t.characters) + len(t.codes) + 4 for t in turns) for turns in rows]
     size, books = len(rows), rows[0][0].codes.shape[1]
@@ -222,7 +190,7 @@ def collate(
         rate = source.random() * corruption
         for turn in turns:
             letters, frames = len(turn.characters), len(turn.codes)
-            text[row, at : at + 2] = (BEGIN, len(SPECIALS) + speaker_id(turn.speaker))
+            text[row, at : at + 2] = (BEGIN, len(SPECIALS) + turn.speaker)
             text[row, at + 2 : at + 2 + letters] = turn.characters
             text[row, at + 2 + letters] = END
             first = at + 3 + letters  # position of the first frame
@@ -230,6 +198,7 @@ def collate(
             given = turn.codes.astype(np.int64)
             targets[row, first - 1 : first - 1 + frames] = given
             targets[row, first - 1 + frames] = DEAD_CODE
+            targets[row, first - 1 : first - 1 + turn.untold] = -100
             known = turn.phones.astype(np.int64)
             phones[row, first - 1 : first - 1 + frames] = known
             phones[row, first - 1 + frames] = END_PHONE

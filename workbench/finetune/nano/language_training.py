@@ -12,7 +12,9 @@ from tqdm import tqdm
 
 from workbench.finetune.loop import Loop, Loss
 from workbench.finetune.nano import checkpoints
+from workbench.finetune.nano.context_check import context_losses
 from workbench.finetune.nano.language import (
+    PHONE_WEIGHT,
     PhoneScaffold,
     alignment_loss,
     build_language,
@@ -22,6 +24,7 @@ from workbench.finetune.nano.language_data import BUCKET, Batch, CodeSource, Dat
 
 SAVE_EVERY_S = 120.0
 EMA_DECAY = 0.999
+CHECK_EVERY_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class LanguageRecipe:
     warmup_steps: int = 300
     weight_decay: float = 0.05
     depth_share: float = 0.6  # of the frames that the depth decoder trains on
+    phone_weight: float = PHONE_WEIGHT  # none for a model that speaks already
+    average_decay: float = EMA_DECAY  # of the moving average of the weights, which is what is kept
     seed: int = 23
     data: DataRecipe = field(default_factory=DataRecipe)
 
@@ -90,10 +95,16 @@ def train_language(
         with checkpoints.autocast(device):
             if name == "alignment":
                 return alignment_loss(model, scaffold, batch)
-            return language_loss(model, scaffold, batch, recipe.depth_share)
+            return language_loss(model, scaffold, batch, recipe.depth_share, recipe.phone_weight)
 
-    def after(_bar: tqdm[Any]) -> None:
-        follow(average, model, min(EMA_DECAY, clock.step / (clock.step + 10)))
+    def after(bar: tqdm[Any]) -> None:
+        follow(average, model, min(recipe.average_decay, clock.step / (clock.step + 10)))
+        if name == "language" and source.nameless and clock.step % CHECK_EVERY_STEPS == 0:
+            losses = context_losses(model, scaffold, source, device)
+            means = {key: float(value) for key, value in losses.items()}
+            checkpoints.record(folder, "context", clock, means)
+            bar.write(f"after {clock.step} steps: {checkpoints.as_text(means)}")
+            clock.start()
 
     loop = Loop(
         name,

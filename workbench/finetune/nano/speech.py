@@ -49,8 +49,12 @@ VOICES = (
 )
 
 
-# Speeds at which a voice is played to be another one: its pitch and formants move.
-NEW_SPEEDS = (0.8, 0.84, 0.95, 1.05, 1.1, 1.2, 1.25)
+# Speeds in hundredths at which a voice is played to be another one: its pitch and formants move.
+# What lies between is kept from training: the voices themselves, and those that judge clones.
+_TRAINED_PERCENT = (range(78, 86), range(92, 98), range(103, 113), range(118, 131))
+NEW_SPEEDS = tuple(percent / 100 for part in _TRAINED_PERCENT for percent in part)
+HELD_OUT_SPEEDS = (0.89, 1.15)  # in the middle of a gap
+NEW_SPEAKERS = 10  # speakers from here on are the voices at new speeds; below are CSM's ids
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,13 @@ def flite() -> Flite:
 
 
 def new_voice(utterance: Utterance, number: int) -> Utterance:
-    """``utterance`` played at ``NEW_SPEEDS[number]``, as a speaker beyond ``VOICES``."""
-    speed = NEW_SPEEDS[number]
+    """``utterance`` played at ``NEW_SPEEDS[number]``, as a speaker from ``NEW_SPEAKERS`` on."""
+    speaker = NEW_SPEAKERS + utterance.speaker * len(NEW_SPEEDS) + number
+    return replace(at_speed(utterance, NEW_SPEEDS[number]), speaker=speaker)
+
+
+def at_speed(utterance: Utterance, speed: float) -> Utterance:
+    """``utterance`` played ``speed`` times as fast, in steps of a hundredth."""
     percent = round(100 * speed)
     divisor = int(np.gcd(100, percent))
     samples = resample_poly(utterance.samples, 100 // divisor, percent // divisor)
@@ -171,7 +180,6 @@ def new_voice(utterance: Utterance, number: int) -> Utterance:
     ends[-1] = len(samples)
     return replace(
         utterance,
-        speaker=len(VOICES) + utterance.speaker * len(NEW_SPEEDS) + number,
         samples=np.clip(samples, -1, 1).astype(np.float32),
         phone_ends=np.minimum(ends, len(samples)),
     )

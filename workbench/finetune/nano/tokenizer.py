@@ -9,7 +9,6 @@ from workbench.finetune.nano.codec import codec_config
 PAD, BEGIN, END, AUDIO, AUDIO_END = range(5)
 SPECIALS = ("<|pad|>", "<|begin_of_text|>", "<|end_of_text|>", "<|AUDIO|>", "<|audio_eos|>")
 SPEAKERS = tuple(f"[{speaker}]" for speaker in range(10))
-AS_HEARD = len(SPEAKERS) - 1  # the id of voices that only their context tells
 CHARACTERS = " ,'abcdefghijklmnopqrstuvwxyz"
 TEXT_VOCABULARY = 48  # the tokens above, with a few to spare
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from torch import nn
 
 from workbench.errors import InputError
 from workbench.files import write_json
-from workbench.finetune.nano import STAGES, card, checkpoints
+from workbench.finetune.nano import card, checkpoints
+from workbench.finetune.nano.clones import evaluate_clones
 from workbench.finetune.nano.codec import codec_config
-from workbench.finetune.nano.codec_training import CodecRecipe, train_codes, train_decoder
+from workbench.finetune.nano.codec_training import train_codes, train_decoder
 from workbench.finetune.nano.codes import encode_all, label_all
 from workbench.finetune.nano.dataset import generate, shard_numbers
 from workbench.finetune.nano.evaluate import (
@@ -28,80 +29,9 @@ from workbench.finetune.nano.evaluate import (
 )
 from workbench.finetune.nano.export import export_codec, export_language
 from workbench.finetune.nano.language import build_language, language_config
-from workbench.finetune.nano.language_data import DataRecipe
-from workbench.finetune.nano.language_training import LanguageRecipe, train_language
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what comes out; minutes are those of one unshared CPU core.
-
-    On a machine with two cores ``alignment`` can run beside ``codec``, and ``language`` beside
-    ``decoder``: each is a process of its own on the same folder.
-    """
-
-    hours_of_speech: float = 13.3
-    hours_of_open_speech: float = 3.0  # of words outside the grammar
-    shard_utterances: int = 500
-    workers: int = 2
-    alignment_minutes: float = 15.0
-    codec_minutes: float = 20.0
-    decoder_minutes: float = 60.0
-    language_minutes: float = 60.0
-    encode_passes: int = 1
-    new_voices: float = 0.0  # share of the speech that is of voices without an id, to be cloned
-    sentences: int = 200  # of the evaluation
-    seed: int = 1
-    codec_changes: dict[str, Any] = field(default_factory=dict)
-    language_changes: dict[str, Any] = field(default_factory=dict)
-    codec: CodecRecipe = field(default_factory=CodecRecipe)
-    language: LanguageRecipe = field(default_factory=LanguageRecipe)
-
-    @staticmethod
-    def cloning() -> Recipe:
-        """The same with 28 more voices, mostly after a context of theirs, so that the model learns
-        to take a voice from what it has heard. Not trained at length so far.
-        """
-        data = DataRecipe(context_share=0.6, same_voice_share=0.9)
-        return Recipe(new_voices=0.6, language=LanguageRecipe(data=data))
-
-    @staticmethod
-    def smoke() -> Recipe:
-        """Seconds a stage, and a voice that says nothing: for tests."""
-        tiny = {"hidden_size": 32, "intermediate_size": 64, "head_dim": 16}
-        depth = {"hidden_size": 32, "intermediate_size": 64, "head_dim": 16}
-        heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
-        return Recipe(
-            hours_of_speech=30 * 2.66 / 3600,
-            hours_of_open_speech=15 * 2.66 / 3600,
-            shard_utterances=15,
-            workers=1,
-            alignment_minutes=1 / 60,
-            codec_minutes=3 / 60,
-            decoder_minutes=1 / 60,
-            language_minutes=2 / 60,
-            sentences=4,
-            codec_changes={
-                "num_filters": 4,
-                "codebook_size": 32,
-                "codebook_dim": 16,
-                "vector_quantization_hidden_dimension": 16,
-                "num_quantizers": 3,
-                "num_hidden_layers": 1,
-                "upsample_groups": 32,
-                **tiny,
-                **heads,
-            },
-            language_changes={
-                "num_hidden_layers": 3,
-                "num_attention_heads": 4,
-                "num_key_value_heads": 4,
-                "depth_decoder_config": {**depth, **heads},
-                **tiny,
-            },
-            codec=CodecRecipe(crops=2, decoded_crops=1, decoder_crops=1),
-            language=LanguageRecipe(data=DataRecipe(utterances=4)),
-        )
+from workbench.finetune.nano.language_training import train_language
+from workbench.finetune.nano.recipe import Recipe
+from workbench.finetune.nano.shipped import adopt
 
 
 def train_nano(
@@ -123,17 +53,17 @@ def train_nano(
 
     Raises InputError for an unknown stage, or a stage whose inputs are missing.
     """
-    if stage not in STAGES:
-        raise InputError(f"no stage {stage!r}", f"use one of {', '.join(STAGES)}")
+    recipe = recipe or Recipe()
+    if stage not in ("all", *recipe.stages):
+        raise InputError(f"no stage {stage!r}", f"use one of all, {', '.join(recipe.stages)}")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("no CUDA device here", "train with device 'cpu'")
-    recipe = recipe or Recipe()
     if hours_of_speech is not None:
         recipe = replace(recipe, hours_of_speech=hours_of_speech)
     if threads is not None:
         torch.set_num_threads(threads)
     run = _Run(Path(out), recipe, device, minutes, resume)
-    chosen = STAGES[1:] if stage == "all" else (stage,)
+    chosen = recipe.stages if stage == "all" else (stage,)
     summary: dict[str, Any] = {"out": str(out), "stages": {}}
     for name in chosen:
         started = time.monotonic()
@@ -161,7 +91,7 @@ class _Run:
         }
         self.language_config = language_config(self.codec_config, **changes)
         self.stages: dict[str, Callable[[], dict[str, Any]]] = {
-            name: getattr(self, name) for name in STAGES[1:]
+            name: getattr(self, name) for name in recipe.stages
         }
 
     def data(self) -> dict[str, Any]:
@@ -177,6 +107,12 @@ class _Run:
             recipe.new_voices,
         )
         return {"finished": finished, "shards": len(shard_numbers(self.out / "speech"))}
+
+    def adopt(self) -> dict[str, Any]:
+        if not self.resume or not (self.out / "alignment.pt").is_file():
+            assert self.recipe.start is not None, "only a recipe with a start has this stage"
+            adopt(self.recipe.start, self.out, self._new_codec(), self._new_language())
+        return {"finished": True, "start": str(self.recipe.start)}
 
     def alignment(self) -> dict[str, Any]:
         self._require_speech()
@@ -220,6 +156,10 @@ class _Run:
             "context": evaluate_context(language, codec, max(2, self.recipe.sentences // 4)),
             "open": evaluate_open(language, codec, max(2, self.recipe.sentences // 2)),
         }
+        if self.recipe.new_voices:
+            results["clones"] = evaluate_clones(
+                language, codec, max(1, self.recipe.sentences // 50)
+            )
         write_json(self.out / "results.json", results)
         return {
             "codec_wer": results["codec"]["all"]["value"],
@@ -232,10 +172,10 @@ class _Run:
         results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         facts = card.Facts.read(self.out, results)
         models, clones = self.out / "models", self.recipe.new_voices > 0
-        export_codec(self._codec("decoder"), models, card.codec_card(facts, self.codec_config))
-        export_language(
-            self._trained_language(), models, card.language_card(facts, clones), clones=clones
-        )
+        codec_card = card.codec_card(facts, self.codec_config, clones)
+        export_codec(self._codec("decoder"), models, codec_card)
+        language_card = card.language_card(facts, clones)
+        export_language(self._trained_language(), models, language_card)
         return {"models": str(models)}
 
     def _language(self, name: str, codes: str, minutes: float) -> dict[str, Any]:
@@ -261,14 +201,20 @@ class _Run:
         return checkpoints.Clock(total_s=minutes * 60, session_s=self.session_s)
 
     def _codec(self, name: str) -> nn.Module:
-        from transformers import MimiModel
-
-        model = MimiModel(self.codec_config)
+        model = self._new_codec()
         model.load_state_dict(self._stored(name)["model"])
         return model.eval()
 
+    def _new_codec(self) -> nn.Module:
+        from transformers import MimiModel
+
+        return MimiModel(self.codec_config)
+
+    def _new_language(self) -> nn.Module:
+        return build_language(self.language_config)
+
     def _trained_language(self) -> nn.Module:
-        model = build_language(self.language_config)
+        model = self._new_language()
         model.load_state_dict(self._stored("language")["average"])
         return model.eval()
 

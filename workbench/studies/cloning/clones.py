@@ -11,7 +11,7 @@ import numpy as np
 from workbench.audio import Audio
 from workbench.engines.speech import Speech
 from workbench.measure import findings
-from workbench.measure.statistics import Interval, bootstrap_interval
+from workbench.measure.statistics import Interval, bootstrap_interval, share_of
 from workbench.quality.speaker import similarity
 from workbench.quality.verification import similarity_matrix
 from workbench.quality.wer import WordErrorRate, word_error_rate
@@ -222,14 +222,6 @@ def percent(share: Interval | None) -> Interval | None:
     if share is None:
         return None
     return Interval(100 * share.value, 100 * share.low, 100 * share.high, share.n)
-
-
-def share_of(won: int, trials: int, confidence: float = 0.95) -> Interval:
-    """A share with its Wilson interval (Wilson 1927), which holds near 0 and 1 too."""
-    from scipy.stats import binomtest
-
-    bounds = binomtest(won, trials).proportion_ci(confidence, method="wilson")
-    return Interval(won / trials, float(bounds.low), float(bounds.high), trials, confidence)
 
 
 def mean_similarity(one: np.ndarray, others: Sequence[np.ndarray] | np.ndarray) -> float:
