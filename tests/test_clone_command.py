@@ -5,11 +5,14 @@ import json
 import pytest
 
 from tests import tiny_speaker
+from tests.studies.cloning.test_reference_faults import EXPECTED as VERDICTS
 from workbench.audio import Audio
 from workbench.cli import main
 from workbench.cloning.mark import read_mark
 from workbench.cloning.voices import sample_voices
 from workbench.files import sha256_of
+from workbench.quality.naturalness import Opinion
+from workbench.studies.cloning.reference_faults import faulty_recordings, good_recording
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +83,38 @@ def test_unusable_references_end_it_before_any_model_is_loaded(tmp_path, capsys)
     two = ["--reference", str(broken), "--reference", str(broken), "--reference-text", "a"]
     assert main([*common, *two]) == 2
     assert "one text for each" in last_json(capsys)["remedy"]
+
+
+@pytest.mark.slow
+def test_every_bad_reference_gets_its_verdict(tiny_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "a.wav"
+    how = ["--engine", str(tiny_folder), "--max-frames", "4", "--trials", "0", "--out", str(out)]
+    seen = {}
+    for one in faulty_recordings(tmp_path, good_recording(), long_s=600):
+        said = ["--reference", str(one.path), "--reference-text", one.text]
+        code = main(["clone", *said, *how, "--text", "good morning", "--json"])
+        found = last_json(capsys)
+        if code:
+            assert one.path.name in found["error"]
+            assert found["remedy"]
+        seen[one.fault] = "refused" if code else found["references"][0]["verdict"]
+    assert seen == VERDICTS
+
+
+class Rater:
+    """Rates every sound by its length."""
+
+    def rate(self, audio):
+        return Opinion(audio.duration_s, 2.0, 3.0)
+
+
+def test_naturalness_is_rated_where_asked_for(arguments, monkeypatch, capsys):
+    monkeypatch.setattr("workbench.cli.clone.load_naturalness", Rater)
+    assert main([*arguments, "--trials", "0", "--naturalness"]) == 0
+    found = last_json(capsys)
+    assert found["naturalness"]["clone"]["signal"] == pytest.approx(found["audio_s"])
+    used_s = found["references"][0]["used_s"]
+    assert found["naturalness"]["reference"]["signal"] == pytest.approx(used_s, abs=0.01)
+    assert main([*arguments, "--trials", "0"]) == 0
+    assert last_json(capsys)["naturalness"] is None

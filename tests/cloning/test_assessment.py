@@ -130,3 +130,11 @@ def test_corrupt_files_are_named(content, tmp_path):
         read_recording(path)
     with pytest.raises(InputError, match="no sound file"):
         read_recording(tmp_path / "missing.wav")
+
+
+def test_text_under_a_sounds_name_is_no_missing_file(tmp_path):
+    path = tmp_path / "notes.mp3"
+    path.write_text("hello")
+    with pytest.raises(InputError, match=r"notes\.mp3") as caught:
+        read_recording(path)
+    assert "not exist" not in str(caught.value)

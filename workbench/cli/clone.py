@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from workbench.audio import Audio
 from workbench.cli.speak import require_writable_sound_file
 from workbench.cloning.cache import CodeCache
 from workbench.cloning.mark import provenance, write_marked
@@ -18,6 +20,8 @@ from workbench.engines.speech import Speech
 from workbench.errors import InputError
 from workbench.files import write_json
 from workbench.measure.statistics import Interval
+from workbench.quality.naturalness import NAME as NATURALNESS
+from workbench.quality.naturalness import Naturalness, load_naturalness
 from workbench.quality.speaker import DEFAULT, load_speaker_encoder
 from workbench.studies.cloning.clones import CloningResult
 from workbench.studies.cloning.study import clone_trials
@@ -79,6 +83,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     command.add_argument(
         "--speaker-encoder", default=DEFAULT, help="what judges similarity (%(default)s)"
     )
+    command.add_argument(
+        "--naturalness",
+        action="store_true",
+        help="how DNSMOS would rate clone and reference (needs 'workbench[naturalness]')",
+    )
     command.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     return command
 
@@ -90,10 +99,11 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     require_writable_sound_file(out)
     if options.trials < 0:
         raise InputError(f"{options.trials} trials", "use 0 for no similarity, or some")
+    judge = load_naturalness() if options.naturalness else None
     voices = _prepared(options)
     for voice in voices:
         for finding in voice.assessment.findings:
-            print(f"{voice.name}: {finding}", file=sys.stderr)
+            print(f"{voice.name} is {voice.assessment.verdict}: {finding}", file=sys.stderr)
         print(f"cloning the {voice.statement}", file=sys.stderr)
     if any(voice.consent == NOT_STATED for voice in voices):
         print("clone only a voice whose speaker agreed: note it with --consent", file=sys.stderr)
@@ -117,11 +127,15 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     mark = provenance(speech, engine.name, voices)
     write_marked(out, speech, mark)
     found = _similarity(options, engine, voices, codes) if options.trials else None
-    summary = _summary(speech, out, mark, voices, found)
+    rated = _naturalness(judge, speech, voices) if judge else None
+    summary = _summary(speech, out, mark, voices, found) | {"naturalness": rated}
     record = out.with_name(f"{out.stem}.clone.json")
     write_json(record, summary)
     if not options.json:
         _describe(speech, found, out, record)
+        for whose, opinion in (rated or {}).items():
+            scores = ", ".join(f"{what} {value:.2f}" for what, value in opinion.items())
+            print(f"{NATURALNESS} of the {whose}, 1 to 5: {scores}")
     return summary, 0
 
 
@@ -145,6 +159,17 @@ def _prepared(options: argparse.Namespace) -> list[PreparedVoice]:
         )
         for path, said in zip(options.reference, texts, strict=True)
     ]
+
+
+def _naturalness(
+    judge: Naturalness, speech: Speech, voices: list[PreparedVoice]
+) -> dict[str, dict[str, float]]:
+    """Opinions of the clone and of its references, to hold it to."""
+    heard = {
+        "clone": Audio(speech.samples, speech.rate_hz),
+        "reference": Audio.concatenate([voice.audio for voice in voices]),
+    }
+    return {whose: asdict(judge.rate(audio)) for whose, audio in heard.items()}
 
 
 def _similarity(

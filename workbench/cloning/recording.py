@@ -46,9 +46,12 @@ def read_recording(path: Path | str) -> Recording:
             rate_hz, duration_s = file.samplerate, file.frames / file.samplerate
             samples = file.read(round(SCAN_S * rate_hz), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as problem:
-        # Its full message names the folder, which may get into a record.
+        # Its full message names the folder, which may get into a record. Of what only looks like
+        # an MP3 by its name it says that there is no such file.
+        why = problem.error_string
         raise InputError(
-            f"{path.name} can't be read as sound: {problem.error_string}",
+            f"{path.name} can't be read as sound: "
+            f"{'nothing in it is sound.' if 'does not exist' in why else why}",
             "convert it to WAV or FLAC",
         ) from problem
     if not len(samples) or not np.isfinite(samples).all():

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -96,7 +97,7 @@ def train_codes(
             seeded=seeded,
         )
 
-    half = _half_is_sound(model, crops, recipe, device)
+    half = _half_is_sound(model, crops, recipe.crop_frames, device)
     bar = tqdm(desc="codec", unit="step", initial=clock.step)
     averages = checkpoints.Averages()
     clock.start()
@@ -208,7 +209,7 @@ def train_decoder(
             path, model=model.state_dict(), optimizer=optimizer.state_dict(), clock=clock.state()
         )
 
-    half = _half_is_sound(model, crops, recipe, device)
+    half = _half_is_sound(model, crops, recipe.decoder_crop_frames, device)
     bar = tqdm(desc="decoder", unit="step", initial=clock.step)
     averages = checkpoints.Averages()
     clock.start()
@@ -244,10 +245,9 @@ def train_decoder(
     return clock.finished
 
 
-def _half_is_sound(model: Any, crops: CropSource, recipe: CodecRecipe, device: str) -> bool:
-    """Whether a step may compute in bfloat16 here; says so where it may not."""
-    source = checkpoints.batch_random(recipe.seed, 2_000_000_000)
-    audio, _, _ = crops.batch(source, recipe.crops, recipe.crop_frames)
+def _half_is_sound(model: Any, crops: CropSource, frames: int, device: str) -> bool:
+    """Whether steps on crops of ``frames`` may compute in bfloat16; says where they may not."""
+    audio, _, _ = crops.batch(np.random.default_rng(0), 2, frames)
     sound = half_is_sound(model, audio.to(device))
     if not sound:
         tqdm.write("bfloat16 gives other latents than float32 here: training in float32")

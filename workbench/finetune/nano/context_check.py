@@ -24,7 +24,7 @@ def context_losses(
 
     ``right_c0`` is the cross entropy of the first code, ``right_depth`` that of the others.
     """
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for kind, rows in _conversations(source).items():
         batch = collate(rows, np.random.default_rng(_SEED), corruption=0.0).to(device)
         torch.manual_seed(_SEED)
