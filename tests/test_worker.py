@@ -152,6 +152,18 @@ def test_what_can_t_be_made_says_why():
         Worker(TARGET, python="/no/such/python")
 
 
+@pytest.mark.parametrize("wait_s", [0, 0.5], ids=["at once", "when nobody reads"])
+def test_closing_in_the_middle_of_a_stream_waits_for_an_item_only(wait_s):
+    worker = Worker(TARGET)
+    items = worker.stream("count", 10**9)
+    next(items)
+    time.sleep(wait_s)
+    worker.close()
+    assert worker._process.returncode == 0, "it ended by itself"
+    with pytest.raises(WorkerDied, match="exit code 0"):
+        items.close()
+
+
 def test_nothing_is_left_running():
     worker = Worker(TARGET)
     pid = worker.call("pid")

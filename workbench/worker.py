@@ -7,6 +7,7 @@ on another interpreter. The host needs only the standard library and this packag
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -139,14 +140,14 @@ class Worker:
             self._streaming = False
 
     def close(self) -> None:
-        """Ends the process; kills it where it doesn't end by itself."""
-        if self.alive:
-            try:
-                self._connection.send_bytes(pickle.dumps(("quit",)))
-                self._process.wait(_CLOSE_S)
-            except (OSError, subprocess.TimeoutExpired):
-                self.kill()
-        self._connection.close()
+        """Ends the process, also in the middle of a stream; kills it where it doesn't end."""
+        with contextlib.suppress(OSError):
+            self._connection.send_bytes(pickle.dumps(("quit",)))
+        self._connection.close()  # what it still has to say it says to nobody, and goes on
+        try:
+            self._process.wait(_CLOSE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
         self._stderr.close()
 
     def kill(self) -> None:
@@ -181,7 +182,7 @@ class Worker:
                     "allow more time, or ask for less work",
                 )
             kind, value = pickle.loads(self._connection.recv_bytes())
-        except (EOFError, ConnectionError) as problem:
+        except (EOFError, OSError) as problem:
             raise self._died(doing) from problem
         if kind == "error":
             raise _revived(value, self.name)
@@ -203,8 +204,10 @@ class Worker:
         remedy = "read its last words below"
         if code == -signal.SIGKILL:
             remedy = "it was killed, often for want of memory: use a smaller model or batch"
-        self._stderr.seek(0)
-        words = self._stderr.read().decode(errors="replace").strip()[-_STDERR_TAIL_CHARS:]
+        words = ""
+        if not self._stderr.closed:
+            self._stderr.seek(0)
+            words = self._stderr.read().decode(errors="replace").strip()[-_STDERR_TAIL_CHARS:]
         died = WorkerDied(f"the worker {self.name} ended during {doing!r} ({how})", remedy)
         if words:
             died.add_note(f"its last words:\n{words}")
@@ -263,7 +266,8 @@ def _serve(connection: Connection) -> None:
                 method, args, kwargs = rest
                 result = getattr(hosted, method)(*args, **kwargs)
                 if kind == "stream":
-                    _pump(connection, result)
+                    if _pump(connection, result) == "quit":
+                        return
                     result = None
                 answer = ("value" if kind == "call" else "end", result)
             reply = pickle.dumps(answer)
@@ -272,20 +276,25 @@ def _serve(connection: Connection) -> None:
         connection.send_bytes(reply)
 
 
-def _pump(connection: Connection, items: Any) -> None:
-    """Sends items as they are made; a ``cancel`` closes their generator."""
+def _pump(connection: Connection, items: Any) -> str:
+    """Sends items as they are made, until a word comes, which closes their generator.
+
+    Returns that word: ``cancel``, ``quit``, or empty where the items came to their end.
+    """
     iterator = iter(items)
     for item in iterator:
         connection.send_bytes(pickle.dumps(("item", item)))
         if connection.poll(0):
-            connection.recv_bytes()  # while a stream runs, only ``cancel`` is ever sent
+            word = str(pickle.loads(connection.recv_bytes())[0])
             close = getattr(iterator, "close", None)
             if close:
                 close()
-            return
+            return word
+    return ""
 
 
 if __name__ == "__main__":
     # Ctrl-C goes to the whole foreground group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _serve(Connection(int(sys.argv[1])))
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # nobody listens any more
+        _serve(Connection(int(sys.argv[1])))

@@ -10,13 +10,12 @@ from tests.turn_sounds import buzz
 from workbench.audio import Audio
 from workbench.conversation import events as e
 from workbench.conversation.arm import ConversationArm, said
-from workbench.conversation.placement import Engines, WorkerEngine, load_stages, thread_budget
+from workbench.conversation.placement import Engines, load_stages, thread_budget
 from workbench.conversation.settings import Settings
 from workbench.conversation.talk import talk
 from workbench.engines.turns.detectors import MIN_SILENCE_S
 from workbench.errors import InputError, ModelError
 from workbench.measure.arm import Arm
-from workbench.worker import Worker
 
 TINY = {"recognizer_settings": {"window": "trimmed", "max_tokens": 8, "beam_size": 1}}
 
@@ -119,33 +118,3 @@ def test_what_cannot_be_loaded_frees_what_was(names):
 def test_the_budget_leaves_a_core_to_the_other():
     assert [thread_budget(cores) for cores in (1, 2, 3, 0.5)] == [1, 1, 1, 1]
     assert thread_budget() >= 1
-
-
-class Hosted:
-    """Stands for an engine in another process."""
-
-    name, rate_hz = "hosted", 24_000
-
-    def transcribe(self, audio):
-        return f"{len(audio)} samples"
-
-    def end_probability(self, messages):
-        return 0.25
-
-    def stream(self, text, voice=0):
-        yield from (f"{word}{voice}" for word in text.split())
-
-    def warm_up(self):
-        return 0.5
-
-
-def test_an_engine_in_a_process_is_asked_like_any_other():
-    with Worker("tests.conversation.test_placement:Hosted") as worker:
-        engine = WorkerEngine(worker)
-        assert (engine.name, engine.rate_hz) == ("hosted", 24_000)
-        assert engine.transcribe(Audio(np.zeros(5), 8_000)) == "5 samples"
-        assert list(engine.stream("a b", voice=3)) == ["a3", "b3"]
-        assert engine.end_probability([]) == 0.25
-        assert engine.warm_up() == 0.5
-        with pytest.raises(AttributeError):
-            _ = engine.missing

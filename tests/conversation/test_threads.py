@@ -98,6 +98,44 @@ def test_being_cancelled_waits_for_nothing(thread):
     assert engine.made <= 1
 
 
+def test_a_stream_that_is_left_is_closed_before_the_next_request(thread):
+    """Left in the middle of a step: what is asked at once finds the engine free."""
+    engine = Engine(step_s=0.1)
+
+    async def work():
+        async def listen():
+            async for _ in thread.stream(engine.stream):
+                pass
+
+        listener = asyncio.create_task(listen())
+        await asyncio.sleep(0.05)
+        listener.cancel()
+        await asyncio.wait([listener])
+        return await thread.call(engine.closed.is_set)
+
+    assert run(work)
+
+
+def test_a_step_that_waits_for_the_thread_is_never_made(thread):
+    engine, busy, release = Engine(), threading.Event(), threading.Event()
+
+    async def work():
+        async with aclosing(thread.stream(engine.stream)) as items:
+            await anext(items)
+            blocked = asyncio.ensure_future(thread.call(lambda: (busy.set(), release.wait())))
+            await asyncio.sleep(0)
+            waits = asyncio.ensure_future(anext(items))
+            await asyncio.to_thread(busy.wait)
+            waits.cancel()
+            await asyncio.wait([waits])
+            release.set()
+            await blocked
+        return await thread.call(engine.closed.is_set)
+
+    assert run(work)
+    assert engine.made == 1
+
+
 def test_an_engines_error_comes_through(thread):
     engine = Engine(problem=ServiceError("broke off"))
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from workbench.audio import Audio
 from workbench.conversation.scripted import ScriptedChat
+from workbench.conversation.settings import TimeLimits
 from workbench.conversation.stages import Chat, Recognition, Stages, Synthesis, TurnTaking
 from workbench.conversation.threads import (
     EngineThread,
@@ -24,7 +26,7 @@ from workbench.conversation.threads import (
     ThreadedSynthesis,
     ThreadedTurnTaking,
 )
-from workbench.engines.chat.messages import Message
+from workbench.conversation.workers import WorkerEngine
 from workbench.engines.turns.detectors import (
     SILENCE_S,
     Policy,
@@ -176,7 +178,9 @@ class _Place:
             return ScriptedChat(), None, None
         service = name.startswith("gemini-")
         thread = self._thread("chat", workers=_SERVICE_WORKERS if service else 1)
-        settings = {**({} if service else self._shared), **self._engines.chat_settings}
+        # A service that says nothing is left when the session has given it up.
+        shared = {"timeout_s": TimeLimits().chat_s} if service else self._shared
+        settings = {**shared, **self._engines.chat_settings}
         engine = self._placed(
             thread,
             "workbench.engines.chat.load:load_chat",
@@ -228,41 +232,15 @@ class _Place:
             own_process = self._engines.placement == "workers"
         if own_process:
             cores = {"OMP_NUM_THREADS": str(self._shared["threads"])}
-            worker = Worker(target, *args, environment=cores, name=thread.name, **settings)
-            self._open.callback(worker.close)
-            worker.ready()
-            return WorkerEngine(worker)
+            start = partial(Worker, target, *args, environment=cores, name=thread.name, **settings)
+            engine = WorkerEngine(start, thread.later)
+            self._open.callback(engine.close)
+            engine.ready()
+            return engine
         made = thread.do(lambda: _made(target)(*args, **settings))
         if callable(close := getattr(made, "close", None)):
             self._open.callback(close)
         return made
-
-
-class WorkerEngine:
-    """An engine in a process of its own, with all that a conversation asks of engines."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-
-    def __getattr__(self, name: str) -> Any:
-        # Only what this class hasn't: name, rate_hz, weights.
-        return self._worker.call("__getattribute__", name)
-
-    def transcribe(self, audio: Audio) -> Any:
-        """The recognizer's."""
-        return self._worker.call("transcribe", audio)
-
-    def end_probability(self, messages: Sequence[Message]) -> float:
-        """The chat model's."""
-        return float(self._worker.call("end_probability", list(messages)))
-
-    def stream(self, *args: Any, **request: Any) -> Iterator[Any]:
-        """The chat model's chunks of text, or the synthesizer's of sound."""
-        return self._worker.stream("stream", *args, **request)
-
-    def warm_up(self) -> float:
-        """The engine's own."""
-        return float(self._worker.call("warm_up"))
 
 
 def _made(target: str) -> Callable[..., Any]:

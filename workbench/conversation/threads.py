@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from workbench.audio import Audio
 from workbench.engines.chat.messages import Message
@@ -46,45 +47,70 @@ class EngineThread:
     async def stream(self, begin: Callable[[], Iterator[T]]) -> AsyncGenerator[T, None]:
         """The items of ``begin()``, which is iterated, and closed, in the thread."""
         steps = _Steps(begin)
-        step: Future[T] | None = None
         self.open_streams += 1
         try:
             while True:
-                step = self._pool.submit(steps.next)
-                item = await asyncio.wrap_future(step)
+                item = await asyncio.wrap_future(steps.submit_to(self._pool))
                 if item is _END:
                     return
                 yield item
         finally:
             self.open_streams -= 1
-            if step is not None:
-                step.add_done_callback(lambda _: self._submit(steps.close))
+            if steps.leave():
+                self.later(steps.close)
+
+    def later(self, work: Callable[[], object]) -> None:
+        """Runs ``work`` in the thread after what waits there; nobody hears how it ends."""
+        with contextlib.suppress(RuntimeError):  # the pool is closed: there is nothing to do it for
+            self._pool.submit(work)
 
     def close(self) -> None:
         """Ends the thread once its step under way is over; what waits is dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _submit(self, work: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the pool is closed: there is nothing to free for
-            self._pool.submit(work)
-
 
 class _Steps:
-    """An iterator that is begun with its first step."""
+    """An iterator that is begun with its first step.
+
+    Left in the middle of a step, it is closed by that step, before anything that waits for the
+    thread: the engine is free for whatever comes next.
+    """
 
     def __init__(self, begin: Callable[[], Iterator[Any]]) -> None:
         self._begin = begin
         self._items: Iterator[Any] | None = None
+        self._lock = threading.Lock()
+        self._working = self._left = False
+        self._step: Future[Any] | None = None
 
-    def next(self) -> Any:
-        if self._items is None:
-            self._items = iter(self._begin())
-        return next(self._items, _END)
+    def submit_to(self, pool: ThreadPoolExecutor) -> Future[Any]:
+        """Has the next step made."""
+        self._working = True
+        self._step = step = pool.submit(self._next)
+        return step
+
+    def leave(self) -> bool:
+        """Nobody wants more; returns whether ``close`` must still be called in the thread."""
+        with self._lock:
+            self._left = True
+            waits = self._step is not None and self._step.cancelled()
+            return waits or not self._working
 
     def close(self) -> None:
         close = getattr(self._items, "close", None)
         if close is not None:
             close()
+
+    def _next(self) -> Any:
+        try:
+            if self._items is None:
+                self._items = iter(self._begin())
+            return next(self._items, _END)
+        finally:
+            with self._lock:
+                self._working, left = False, self._left
+            if left:
+                self.close()
 
 
 def _own_stream() -> None:
@@ -95,16 +121,22 @@ def _own_stream() -> None:
     torch.cuda.set_stream(torch.cuda.Stream())
 
 
-class _Transcribes(Protocol):
-    def transcribe(self, audio: Audio) -> Any: ...
+class _Threaded:
+    """A stage whose engine works in ``thread``."""
 
-
-class ThreadedRecognition:
-    """A recognizer whose ``transcribe`` gives a transcript, or plain text."""
-
-    def __init__(self, engine: _Transcribes, thread: EngineThread, name: str) -> None:
+    def __init__(self, engine: Any, thread: EngineThread, name: str) -> None:
         self.name = name
         self._engine, self._thread = engine, thread
+
+    @property
+    def pid(self) -> int | None:
+        """The process that the engine has for itself, None where it works in this one."""
+        found: int | None = getattr(self._engine, "pid", None)
+        return found
+
+
+class ThreadedRecognition(_Threaded):
+    """A recognizer whose ``transcribe`` gives a transcript, or plain text."""
 
     async def transcribe(self, audio: Audio) -> str:
         """The text of ``audio``."""
@@ -130,12 +162,8 @@ class ThreadedTurnTaking:
         return await self._thread.call(lambda: self._detector.wait(transcript))
 
 
-class ThreadedChat:
+class ThreadedChat(_Threaded):
     """A chat model, greedy."""
-
-    def __init__(self, engine: Any, thread: EngineThread, name: str) -> None:
-        self.name = name
-        self._engine, self._thread = engine, thread
 
     async def answer(
         self, messages: Sequence[Message], max_tokens: int
@@ -147,15 +175,15 @@ class ThreadedChat:
                 yield chunk.text
 
 
-class ThreadedSynthesis:
+class ThreadedSynthesis(_Threaded):
     """A synthesizer, with one voice and one seed."""
 
     def __init__(
         self, engine: Any, thread: EngineThread, name: str, *, rate_hz: int, **request: Any
     ) -> None:
-        self.name = name
+        super().__init__(engine, thread, name)
         self.rate_hz = rate_hz
-        self._engine, self._thread, self._request = engine, thread, request
+        self._request = request
 
     async def speak(self, text: str) -> AsyncGenerator[Audio, None]:
         """The sound of ``text`` as it is made."""
