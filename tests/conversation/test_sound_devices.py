@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -56,8 +57,37 @@ def test_the_loudspeaker_gets_each_chunk(device):
 
     stream = run(work)
     assert stream.settings["samplerate"] == 24_000
-    assert stream.played == [(1920, 1)]
+    assert stream.played == [(480, 1)] * 4
     assert stream.calls == ["start", "close"]
+
+
+def test_a_chunk_that_is_stopped_ends_with_the_piece_under_way(device):
+    """PortAudio's streams must not be aborted while a thread writes to them."""
+    writing, release = threading.Event(), threading.Event()
+
+    class Slow(Output):
+        def write(self, samples):
+            writing.set()
+            release.wait(10)
+            self.calls.append("written")
+
+    device.OutputStream = Slow
+
+    async def work():
+        sink = Loudspeaker(24_000)
+        playing = asyncio.ensure_future(sink.play(Audio(np.zeros(1920), 24_000)))
+        await asyncio.to_thread(writing.wait, 10)
+        playing.cancel()
+        await asyncio.sleep(0.05)
+        waits = list(sink._stream.calls)
+        release.set()
+        await asyncio.wait([playing])
+        return waits, sink._stream.calls, playing.cancelled()
+
+    waits, calls, cancelled = run(work)
+    assert waits == ["start"]
+    assert calls == ["start", "written", "abort", "start"]
+    assert cancelled
 
 
 def test_the_microphone_gives_blocks_and_counts_what_was_lost(device):

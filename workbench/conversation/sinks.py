@@ -23,6 +23,8 @@ class Sink(Protocol):
         ...
 
 
+_PIECE_S = 0.02  # what a device is handed at a time
+_STUCK_S = 1.0  # a device that takes longer for it is left alone
 _LEAD_S = 0.04  # a device's buffer: the next chunk is asked for so long before it is due
 
 
@@ -84,13 +86,23 @@ class Loudspeaker:
         self._stream.start()
 
     async def play(self, audio: Audio) -> None:
-        """Hands the chunk to the device, which blocks while its buffer is full."""
-        try:
-            await asyncio.to_thread(self._stream.write, audio.samples[:, None])
-        except asyncio.CancelledError:
-            self._stream.abort()
-            self._stream.start()
-            raise
+        """Hands the chunk to the device, which blocks while its buffer is full.
+
+        Cancelled, it waits for the piece under way (20 ms) and drops what the device still has: a
+        stream of PortAudio must not be aborted while another thread writes to it.
+        """
+        loop, size = asyncio.get_running_loop(), round(_PIECE_S * audio.rate_hz)
+        for first in range(0, len(audio), size):
+            piece = audio.samples[first : first + size, None]
+            written = loop.run_in_executor(None, self._stream.write, piece)
+            try:
+                await asyncio.shield(written)
+            except asyncio.CancelledError:
+                over, _ = await asyncio.wait([written], timeout=_STUCK_S)
+                if over:
+                    self._stream.abort()
+                    self._stream.start()
+                raise
 
     async def close(self) -> None:
         """Closes the device."""
