@@ -41,6 +41,7 @@ class Gemini:
     def __init__(self):
         self.pieces = [piece("Hello"), piece(" there", reason="STOP", tokens=3)]
         self.failure = None
+        self.failure_headers = {}
         self.pause_s = 0.0
         self.cut_after = None
         self.rude = False  # cuts without the protocol's end
@@ -69,6 +70,8 @@ def serve():
                 self.send_response(code)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))
+                for name, value in state.failure_headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
                 return

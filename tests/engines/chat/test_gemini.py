@@ -123,6 +123,17 @@ def test_refusals(chat, service, failure, kind, named):
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [("17", "wait 17s,"), ("Fri, 20 Nov 2026 23:59:59 GMT", "wait until Fri, 20 Nov 2026")],
+)
+def test_the_header_tells_how_long_to_wait(chat, service, header, named):
+    service.failure = error(429, "RESOURCE_EXHAUSTED", "quota")
+    service.failure_headers = {"Retry-After": header}
+    with pytest.raises(ServiceError, match=named):
+        chat.reply("hi")
+
+
 def test_a_silent_service_times_out(service):
     service.pieces = [piece("a"), piece("b", reason="STOP")]
     service.pause_s = 2.0

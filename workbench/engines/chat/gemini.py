@@ -209,7 +209,7 @@ class GeminiChat:
         if problem.code == 429:
             return ServiceError(
                 f"{self.name} takes no more requests for now: {said}",
-                f"wait {_retry_delay(problem.details) or 'a minute'}, or check the key's quota",
+                f"wait {_retry_delay(problem) or 'a minute'}, or check the key's quota",
             )
         if problem.code in (401, 403) or "API key" in said:
             return ServiceError(
@@ -244,9 +244,15 @@ def _reason(response: Any) -> str:
     return ""
 
 
-def _retry_delay(details: Any) -> str:
-    """How long the service wants to be left alone (``13s``), empty where it doesn't say."""
-    if not isinstance(details, dict):
-        return ""
-    entries = details.get("error", details).get("details") or ()
-    return next((str(entry["retryDelay"]) for entry in entries if "retryDelay" in entry), "")
+def _retry_delay(problem: Any) -> str:
+    """How long the service wants to be left alone (``13s``), empty where it doesn't say.
+
+    In the error's details (RetryInfo), or in the header Retry-After: seconds, or a date.
+    """
+    details = problem.details if isinstance(problem.details, dict) else {}
+    for entry in details.get("error", details).get("details") or ():
+        if "retryDelay" in entry:
+            return str(entry["retryDelay"])
+    headers = getattr(problem.response, "headers", None) or {}
+    after = str(headers.get("retry-after", ""))
+    return f"{after}s" if after.isdigit() else after and f"until {after}"
