@@ -54,6 +54,14 @@ WB_API int wb_cuda_int8_linear(const void* x, int64_t batch, const int8_t* weigh
                                const float* scales, const float* bias, int64_t outputs,
                                int64_t inputs, int64_t group, int half, void* y, void* stream);
 
+/* y[B][O] = x[B][I] (scales (codes - 8))[O][I]^T + bias[O], B <= 8, I a multiple of 32; x and y
+ * float32, or bfloat16 where `half`; sums are float32. weight[O][I / 32][16]: byte j of a block has
+ * the code of its input j in the lower four bits and that of its input j + 16 in the upper ones.
+ * scales bfloat16[O][I / 32]. */
+WB_API int wb_cuda_int4_linear(const void* x, int64_t batch, const uint8_t* weight,
+                               const uint16_t* scales, const float* bias, int64_t outputs,
+                               int64_t inputs, int half, void* y, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -68,17 +68,27 @@ WB_API int wb_int8_linear_bf16(const uint16_t* x, int64_t batch, const int8_t* w
                                const float* scales, const float* bias, int64_t outputs,
                                int64_t inputs, int64_t group, int threads, uint16_t* y);
 
+/* Linear layers with int4 weights ---------------------------------------------------------- */
+
+/* y[B][O] = x[B][I] * (scales * (codes - 8))[O][I]^T + bias[O] (may be null); I is a multiple of 32.
+ * weight[O][I / 32][16]: byte j of a block has the code of its input j in the lower four bits and
+ * that of its input j + 16 in the upper ones. scales bfloat16[O][I / 32]; x and y are float32. */
+WB_API int wb_int4_linear(const float* x, int64_t batch, const uint8_t* weight,
+                          const uint16_t* scales, const float* bias, int64_t outputs,
+                          int64_t inputs, int threads, float* y);
+
 /* Decoder layers of a language model, from static key/value caches --------------------------- */
 
 typedef enum {
   WB_FLOAT32 = 0,
   WB_BFLOAT16 = 1, /* the upper 16 bits of float32 */
   WB_INT8 = 2,     /* with a scale for each output */
+  WB_INT4 = 3,     /* as wb_int4_linear's */
 } wb_type;
 
 typedef struct {
   const void* weight;  /* [outputs][inputs] */
-  const float* scales; /* [outputs], for WB_INT8 */
+  const void* scales;  /* WB_INT8: float[outputs]; WB_INT4: bfloat16[outputs][inputs / 32] */
   const float* bias;   /* [outputs] or null */
   int64_t outputs, inputs;
   int32_t type;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "int4.h"
 #include "isa.h"
 #include "linear.h"
 
@@ -128,6 +129,7 @@ int64_t prepared_bytes(const wb_matrix& matrix, int64_t rows) {
     return linear_avx512_bytes({nullptr, nullptr, nullptr, nullptr, nullptr, rows, matrix.outputs,
                                 matrix.inputs, matrix.inputs});
   }
+  if (matrix.type == WB_INT4) return int4_avx512_bytes(rows, matrix.inputs);
 #endif
   (void)matrix, (void)rows;
   return 0;
@@ -142,7 +144,7 @@ void multiply(Team& team, const Workspace& workspace, const wb_matrix& matrix, c
       team.run(matrix.outputs, kGrain, work);
     }
   };
-  if (matrix.type != WB_INT8) {
+  if (matrix.type == WB_FLOAT32 || matrix.type == WB_BFLOAT16) {
     const Product product{x,    matrix.weight,  matrix.bias,   y,
                           rows, matrix.outputs, matrix.inputs, matrix.type == WB_BFLOAT16,
                           add};
@@ -150,7 +152,28 @@ void multiply(Team& team, const Workspace& workspace, const wb_matrix& matrix, c
     all([&](int64_t begin, int64_t end) { linear(product, begin, end); });
     return;
   }
-  const Linear layer{x,    static_cast<const int8_t*>(matrix.weight), matrix.scales, matrix.bias,
+  if (matrix.type == WB_INT4) {
+    const Int4 layer{x,           static_cast<const uint8_t*>(matrix.weight),
+                     static_cast<const uint16_t*>(matrix.scales),
+                     matrix.bias, y, rows, matrix.outputs, matrix.inputs, add};
+#ifdef WB_X86
+    if (isa() == Isa::avx512_vnni) {
+      int4_avx512_prepare(layer, workspace.prepared);
+      all([&](int64_t begin, int64_t end) {
+        int4_avx512(layer, workspace.prepared, begin, end);
+      });
+      return;
+    }
+    if (isa() == Isa::avx2) {
+      all([&](int64_t begin, int64_t end) { int4_avx2(layer, begin, end); });
+      return;
+    }
+#endif
+    all([&](int64_t begin, int64_t end) { int4_portable(layer, begin, end); });
+    return;
+  }
+  const Linear layer{x, static_cast<const int8_t*>(matrix.weight),
+                     static_cast<const float*>(matrix.scales), matrix.bias,
                      add ? workspace.sum : y,
                      rows, matrix.outputs, matrix.inputs, matrix.inputs};
 #ifdef WB_X86
@@ -174,7 +197,8 @@ void multiply(Team& team, const Workspace& workspace, const wb_matrix& matrix, c
 bool sensible(const wb_matrix& matrix, int64_t outputs, int64_t inputs) {
   return matrix.weight && matrix.outputs == outputs && matrix.inputs == inputs &&
          (matrix.type == WB_FLOAT32 || matrix.type == WB_BFLOAT16 ||
-          (matrix.type == WB_INT8 && matrix.scales));
+          (matrix.type == WB_INT8 && matrix.scales) ||
+          (matrix.type == WB_INT4 && matrix.scales && inputs % kInt4Block == 0));
 }
 
 bool sensible(const wb_stack& stack) {

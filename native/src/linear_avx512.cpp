@@ -1,19 +1,15 @@
 // int8 weights times activations of 15 bits with VNNI: one pass reads 64 weights and needs two
 // multiplications, where widening to float32 would need twelve operations and lag behind memory.
 //
-// An activation is step * (128 * high + low), high and low of 8 bits; step is a piece's largest
-// size / 16256, so that it is off by at most 1 / 32512 of that size. vpdpbusd wants its first
-// factor unsigned: the weights carry +128, which `start` takes away exactly, as integers.
-#include <immintrin.h>
-#include <math.h>
-
-#include "avx512.inc"
+// vpdpbusd wants its first factor unsigned: the weights carry +128, which `start` takes away
+// exactly, as integers.
+#include "activations_avx512.inc"
 #include "linear.h"
 
 namespace wb {
 namespace {
 
-constexpr int64_t kPiece = 256;
+constexpr int64_t kFarWeights = 1 << 20;  // a model of such products exceeds the caches
 
 struct alignas(64) Piece {
   int8_t high[kPiece];
@@ -25,43 +21,21 @@ struct alignas(64) Piece {
 inline int64_t pieces_of_group(const Linear& layer) { return (layer.group + kPiece - 1) / kPiece; }
 
 void split(const float* x, int64_t count, Piece* piece) {
-  float peak = 0;
-  bool finite = true;
-  for (int64_t i = 0; i < count; ++i) {
-    const float size = fabsf(x[i]);
-    peak = size > peak ? size : peak;
-    finite &= size <= 3.4028234e38f;
-  }
-  const float step = peak < 1e-30f ? 0.0f : peak / 16256.0f;
-  const float inverse = step > 0 && finite ? 1.0f / step : 0.0f;
-  for (int64_t i = 0; i < kPiece; ++i) {
-    float rounded = i < count && finite ? x[i] * inverse : 0.0f;
-    rounded += rounded < 0 ? -0.5f : 0.5f;
-    int32_t value = int32_t(rounded);
-    value = value > 16256 ? 16256 : (value < -16256 ? -16256 : value);
-    const int32_t high = (value + 64) >> 7;
-    piece->high[i] = int8_t(high);
-    piece->low[i] = int8_t(value - 128 * high);
-  }
-  for (int lane = 0; lane < 16; ++lane) {
-    int32_t sum = 0;
-    for (int64_t i = 0; i < kPiece; i += 64) {
-      for (int j = 0; j < 4; ++j) {
-        const int64_t at = i + 4 * lane + j;
-        sum += 128 * int32_t(piece->high[at]) + int32_t(piece->low[at]);
-      }
-    }
-    piece->start[lane] = -128 * sum;
-  }
-  piece->step = finite ? step : NAN;  // what isn't a number stays none in all outputs
+  piece->step =
+      rounded_to_15_bits(x, count, piece->high, piece->low, [](int64_t i) { return i; });
+  const __m512i sums = sums_by_four(piece->high, piece->low, kPiece);
+  _mm512_store_si512(piece->start,
+                     _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(sums, 7)));
 }
 
-// R outputs from `o` of B rows of x.
-template <int R, int B>
+// R outputs from `o` of B rows of x. Weights that come from memory (kFar) are asked for ahead in
+// the order in which they lie there.
+template <int R, int B, bool kFar>
 inline void block(const Linear& layer, const Piece* const* rows, int64_t first, int64_t o) {
   const __m512i flip = _mm512_set1_epi8(char(0x80));
   const int64_t groups = layer.inputs / layer.group, in_group = pieces_of_group(layer);
   const int8_t* weight = layer.weight + o * layer.inputs;
+  const int8_t* ahead = weight + kAheadBytes;
   __m512 sums[R][B];
   for (int r = 0; r < R; ++r) {
     for (int b = 0; b < B; ++b) sums[r][b] = _mm512_setzero_ps();
@@ -80,6 +54,9 @@ inline void block(const Linear& layer, const Piece* const* rows, int64_t first, 
       }
       const int64_t size = left < kPiece ? left : kPiece;
       for (int64_t i = 0; i < size; i += 64) {
+        if constexpr (kFar) {
+          for (int r = 0; r < R; ++r, ahead += 64) _mm_prefetch(ahead, _MM_HINT_T1);
+        }
         __m512i bytes[R];
         if (size - i >= 64) {
           for (int r = 0; r < R; ++r) bytes[r] = _mm512_loadu_si512(w + r * layer.inputs + i);
@@ -117,18 +94,33 @@ inline void block(const Linear& layer, const Piece* const* rows, int64_t first, 
   }
 }
 
-template <int R>
+template <int R, bool kFar>
 inline void outputs(const Linear& layer, const Piece* pieces, int64_t o) {
   const int64_t count = layer.inputs / layer.group * pieces_of_group(layer);
   int64_t b = 0;
   for (; b + 2 <= layer.batch; b += 2) {
     const Piece* rows[2] = {pieces + b * count, pieces + (b + 1) * count};
-    block<R, 2>(layer, rows, b, o);
+    if (kFar && b == 0) {
+      block<R, 2, kFar>(layer, rows, b, o);
+    } else {
+      block<R, 2, false>(layer, rows, b, o);
+    }
   }
   for (; b < layer.batch; ++b) {
     const Piece* rows[1] = {pieces + b * count};
-    block<R, 1>(layer, rows, b, o);
+    if (kFar && b == 0) {
+      block<R, 1, kFar>(layer, rows, b, o);
+    } else {
+      block<R, 1, false>(layer, rows, b, o);
+    }
   }
+}
+
+template <int R, bool kFar>
+inline void all(const Linear& layer, const Piece* pieces, int64_t begin, int64_t end) {
+  int64_t o = begin;
+  for (; o + R <= end; o += R) outputs<R, kFar>(layer, pieces, o);
+  for (; o < end; ++o) outputs<1, false>(layer, pieces, o);
 }
 
 }  // namespace
@@ -152,9 +144,17 @@ void linear_avx512_prepare(const Linear& layer, unsigned char* prepared) {
 
 void linear_avx512(const Linear& layer, const unsigned char* prepared, int64_t begin, int64_t end) {
   const Piece* pieces = reinterpret_cast<const Piece*>(prepared);
-  int64_t o = begin;
-  for (; o + 4 <= end; o += 4) outputs<4>(layer, pieces, o);
-  for (; o < end; ++o) outputs<1>(layer, pieces, o);
+  // One output after another where memory is the limit: its weights are one stream. With many rows
+  // it is the activations' way from level 2, which several outputs share.
+  if (layer.outputs * layer.inputs >= kFarWeights) {
+    if (layer.batch <= 2) {
+      all<1, true>(layer, pieces, begin, end);
+    } else {
+      all<4, true>(layer, pieces, begin, end);
+    }
+  } else {
+    all<4, false>(layer, pieces, begin, end);
+  }
 }
 
 }  // namespace wb

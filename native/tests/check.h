@@ -15,6 +15,7 @@ extern int failures;
     }                                                           \
   } while (0)
 
+void test_int4();
 void test_layers();
 void test_frame();
 void test_codec();

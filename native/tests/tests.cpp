@@ -152,7 +152,8 @@ void test_linear() {
   const int64_t shapes[][4] = {// batch, outputs, inputs, group
                                {1, 1, 1, 1},       {1, 5, 64, 64},    {2, 7, 100, 100},
                                {3, 9, 300, 300},   {8, 33, 512, 64},  {5, 6, 384, 128},
-                               {1, 16, 1000, 500}, {4, 12, 96, 32},   {7, 4, 640, 320}};
+                               {1, 16, 1000, 500}, {4, 12, 96, 32},   {7, 4, 640, 320},
+                               {3, 1031, 1024, 1024}};
   std::mt19937 random(5);
   std::normal_distribution<float> normal;
   for (const auto& s : shapes) {
@@ -221,6 +222,7 @@ int main() {
     test_refusals();
     test_linear();
     test_linear_bf16();
+    test_int4();
     test_layers();
     test_frame();
     test_codec();

@@ -9,6 +9,7 @@ import torch
 
 from tests.native.test_rvq import problem as rvq_problem
 from workbench.native import native_status
+from workbench.native.int4 import int4_linear, int4_linear_reference, quantize_int4
 from workbench.native.linear import int8_linear, int8_linear_reference, quantize_int8
 from workbench.native.rvq import embedding_sum, embedding_sum_reference, pack, rvq_encode
 
@@ -26,7 +27,7 @@ def gpu():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", [80, 90, 120])
-@pytest.mark.parametrize("source", ["rvq.cu", "rvq_tiled.cu", "linear.cu"])
+@pytest.mark.parametrize("source", ["rvq.cu", "rvq_tiled.cu", "linear.cu", "int4.cu"])
 def test_compiles_without_spills(source, architecture, tmp_path):
     if shutil.which("nvcc") is None:
         pytest.skip("nvcc is not on this machine")
@@ -144,6 +145,20 @@ def test_int8_linear_equals_the_reference(gpu, rows, outputs, inputs, group, dty
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [1, 2, 5, 8, 20])
+@pytest.mark.parametrize(("outputs", "inputs"), [(33, 64), (128, 2080)])
+def test_int4_linear_equals_the_reference(gpu, rows, outputs, inputs, dtype):
+    weight, scales = (one.to(gpu) for one in quantize_int4(torch.randn(outputs, inputs)))
+    x = torch.randn(rows, inputs, device=gpu, dtype=dtype)
+    bias = torch.randn(outputs, device=gpu)
+    y = int4_linear(x, weight, scales, bias)
+    expected = int4_linear_reference(x.double().float(), weight, scales, bias)
+    tolerance = 1e-5 if dtype == torch.float32 else 2**-8
+    assert (y - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_embedding_sum_equals_the_reference(gpu, dtype):
     tables = torch.randn(5, 30, 48, device=gpu, dtype=dtype)
     codes = torch.randint(30, (3, 7, 5), device=gpu)
@@ -161,10 +176,12 @@ def test_all_can_be_captured(gpu, frames):
     vectors, codebooks = (one.to(gpu) for one in rvq_problem(frames, dim=64))
     packed = pack(codebooks)
     weight, scales = (one.to(gpu) for one in quantize_int8(torch.randn(32, 64)))
+    codes4, scales4 = (one.to(gpu) for one in quantize_int4(torch.randn(32, 64)))
 
     def work():
         codes = rvq_encode(vectors, codebooks, packed)
-        return codes, int8_linear(embedding_sum(codes, codebooks), weight, scales)
+        sums = embedding_sum(codes, codebooks)
+        return codes, int8_linear(sums, weight, scales), int4_linear(sums, codes4, scales4)
 
     expected = work()
     stream = torch.cuda.Stream()

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from workbench.errors import InputError, ModelError
 from workbench.native import library
+from workbench.native.int4 import Int4Linear, quantize_int4, widen_int4
 from workbench.native.layers import Frame, Layer, Matrix, Stack
 from workbench.native.linear import Int8Linear, quantize_int8
 
@@ -53,6 +54,9 @@ class Problem:
         if self.kind == "int8":
             codes, scales = quantize_int8(weight)
             return Matrix(codes, scales=scales), codes.double() * scales.double()
+        if self.kind == "int4":
+            codes, scales = quantize_int4(weight)
+            return Matrix(codes, scales=scales), widen_int4(codes, scales).double()
         if self.kind == "bfloat16":
             weight = weight.bfloat16()
         return Matrix(weight), weight.double()
@@ -129,6 +133,16 @@ def test_any_shape(
     assert (made.stepwise(x, tokens) - made.reference(x)).abs().max() < tolerance
 
 
+def test_int4_weights_stay_within_their_bound_and_keep_their_bits(isa):
+    sizes = {"hidden": 96, "head_dim": 16, "intermediate": 160, "slots": 12, "kind": "int4"}
+    together = Problem(batch=5, **sizes)
+    x = together.normal(5, 12, 96)
+    made = together.stepwise(x)
+    assert (made - together.reference(x)).abs().max() < 2e-3
+    for rows in (1, 2):
+        assert torch.equal(Problem(batch=rows, **sizes).stepwise(x[:rows]), made[:rows])
+
+
 def test_rows_stand_at_positions_of_their_own_and_keep_their_bits(isa):
     together = Problem(batch=6, slots=9)
     x = together.normal(6, 9, 48)
@@ -149,8 +163,21 @@ def test_rows_stand_at_positions_of_their_own_and_keep_their_bits(isa):
             assert torch.equal(made[row, 0], alone[row][positions[row]])
 
 
-def test_threads_change_nothing(isa):
-    made = [Problem(layers=1, hidden=512, intermediate=600, threads=n) for n in (1, 2, 5)]
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "int8"])
+def test_a_row_of_products_from_memory_keeps_its_bits(isa, kind):
+    # Products of more than a million weights have loops of their own.
+    made = Problem(layers=1, hidden=603, intermediate=903, batch=6, slots=3, kind=kind)
+    x = made.normal(6, 3, 603)
+    together = made.stepwise(x)
+    for rows in (1, 2, 3):
+        one = Problem(layers=1, hidden=603, intermediate=903, batch=rows, slots=3, kind=kind)
+        assert torch.equal(one.stepwise(x[:rows]), together[:rows])
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8", "int4"])
+def test_threads_change_nothing(isa, kind):
+    sizes = {"layers": 1, "hidden": 512, "intermediate": 608, "kind": kind, "head_dim": 16}
+    made = [Problem(**sizes, threads=n) for n in (1, 2, 5)]
     x = made[0].normal(1, 8, 512)
     first, *others = [one.stepwise(x) for one in made]
     for other in others:
@@ -175,8 +202,11 @@ def test_biases_and_linears(built):
     assert Matrix.of(Int8Linear.of(linear)).scales.shape == (20, 1)
     with pytest.raises(ModelError, match="Conv1d"):
         Matrix.of(torch.nn.Conv1d(2, 2, 2))
-    with pytest.raises(InputError, match="pass one a row"):
+    with pytest.raises(InputError, match=r"pass \[20, 1\]"):
         Matrix.of(Int8Linear.of(linear, group=16))
+    four = Matrix.of(Int4Linear.of(linear), 12)
+    assert (four.c.outputs, four.c.inputs, four.work.flops) == (12, 32, 2 * 12 * 32)
+    assert four.work.bytes == 12 * (16 + 2)
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
@@ -216,6 +246,8 @@ def test_what_does_not_fit_is_refused(built):
         (torch.zeros(3, 3), torch.zeros(3, 1)),
         (torch.zeros(3, 3, dtype=torch.int8), None),
         (torch.zeros(3, 3, device="meta"), None),
+        (torch.zeros(3, 16, dtype=torch.uint8), None),
+        (torch.zeros(3, 16, dtype=torch.uint8), torch.zeros(3, 2)),
     ):
         with pytest.raises(InputError):
             Matrix(weight, scales=scales)

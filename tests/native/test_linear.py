@@ -89,12 +89,13 @@ def test_threads_change_nothing(isa):
         assert torch.equal(int8_linear(x, weight, scales, bias, threads), one)
 
 
-def test_any_number_of_rows(built):
-    x, weight, scales, bias = problem(40, 8, 64)
-    y = int8_linear(x.view(2, 20, 64), weight, scales, bias)
-    assert y.shape == (2, 20, 8)
+@pytest.mark.parametrize("rows", [40, 200])
+def test_any_number_of_rows(isa, rows):
+    x, weight, scales, bias = problem(rows, 8, 64)
+    y = int8_linear(x.view(2, rows // 2, 64), weight, scales, bias)
+    assert y.shape == (2, rows // 2, 8)
     torch.testing.assert_close(
-        y.view(40, 8), int8_linear_reference(x, weight, scales, bias), rtol=1e-3, atol=1e-3
+        y.view(rows, 8), int8_linear_reference(x, weight, scales, bias), rtol=1e-3, atol=1e-3
     )
     assert int8_linear(x[:0], weight, scales, bias).shape == (0, 8)
     assert int8_linear(x[0], weight, scales, bias).shape == (8,)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from workbench.errors import InputError
 from workbench.native.codec_structures import CFilter
+from workbench.pages import ask_for_huge_pages
 
 _PANEL = 16  # outputs whose weights lie side by side, kPanel in C
 
@@ -52,6 +53,7 @@ class Filter:
             if len(packed) > 1:
                 packed = _panels(packed).transpose(1, 2)
         self._weight = packed.clone(memory_format=torch.contiguous_format)
+        ask_for_huge_pages(self._weight.data_ptr(), self._weight.nbytes)
         self._bias = None
         if bias is not None:
             self._bias = _panels(bias.detach().float().cpu().repeat(times)).contiguous()

@@ -13,7 +13,8 @@ is `workbench.models.csm.transformer.CachedTransformer.step`, in float32.
 
 Memory: float32 weights that bfloat16 holds exactly (checkpoints stored in it) are read from a
 bfloat16 copy, half their size more, which halves what a step reads and changes no bit; all other
-weights are read where they are. Weights that change later need new objects.
+weights are read where they are. Weights that change later need new objects. Large ones are moved
+into huge pages where the system has them (`workbench.pages`), which changes their speed only.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import InputError, ModelError
+from workbench.native.int4 import BLOCK, Int4Linear
 from workbench.native.library import BAD_ARGUMENT, cpu_library, native_status
 from workbench.native.linear import Int8Linear
 from workbench.native.registration import done, thread_count
 from workbench.native.watched import watched
+from workbench.pages import ask_for_huge_pages
 
 _PIECE = 1024  # rows that are compared with their bfloat16 at a time
-_TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}  # wb_type
+_TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2, torch.uint8: 3}  # wb_type
 
 
 class _CMatrix(ctypes.Structure):
@@ -114,9 +117,10 @@ class Work(NamedTuple):
 
 
 class Matrix:
-    """Weights ``[O, I]`` as the kernels read them: float32, bfloat16, or int8 with its ``scales``.
+    """Weights ``[O, I]`` as the kernels read them: float32, bfloat16, or codes with ``scales``.
 
-    ``scales`` is ``[O, 1]`` and ``bias`` ``[O]``, both float32. Raises InputError for other
+    int8 codes have ``scales`` ``[O, 1]`` float32; codes of 4 bits, uint8 ``[O, I / 2]``, those of
+    `workbench.native.int4.quantize_int4`. ``bias`` is ``[O]`` float32. Raises InputError for other
     types, shapes and devices than the CPU.
     """
 
@@ -124,17 +128,23 @@ class Matrix:
         if weight.device.type != "cpu" or weight.ndim != 2 or weight.dtype not in _TYPES:
             raise InputError(
                 f"weights of shape {list(weight.shape)} and type {weight.dtype} on {weight.device}",
-                "pass [O, I] of float32, bfloat16 or int8 on the CPU",
+                "pass [O, I] of float32, bfloat16, int8 or int4's codes on the CPU",
             )
         outputs, inputs = weight.shape
-        if (scales is not None) != (weight.dtype == torch.int8):
-            raise InputError(f"scales for weights of type {weight.dtype}", "only int8 has scales")
-        if scales is not None and scales.shape != (outputs, 1):
-            raise InputError(
-                f"scales of shape {list(scales.shape)}", f"pass one a row, [{outputs}, 1]"
-            )
+        if weight.dtype == torch.uint8:
+            inputs *= 2
+        coded = weight.dtype in (torch.int8, torch.uint8)
+        if (scales is not None) != coded:
+            raise InputError(f"scales for weights of type {weight.dtype}", "only codes have scales")
+        groups = 1 if weight.dtype == torch.int8 else inputs // BLOCK
+        if scales is not None and scales.shape != (outputs, groups):
+            raise InputError(f"scales of shape {list(scales.shape)}", f"pass [{outputs}, {groups}]")
         self.weight = _compact(weight.detach())
-        self.scales = None if scales is None else _floats(scales)
+        ask_for_huge_pages(self.weight.data_ptr(), self.weight.nbytes)
+        self.scales = None
+        if scales is not None:
+            kept = torch.float32 if weight.dtype == torch.int8 else torch.bfloat16
+            self.scales = scales.detach().to(kept).contiguous()
         self.bias = None if bias is None else _floats(bias)
         self.c = _CMatrix(
             weight=self.weight.data_ptr(),
@@ -149,22 +159,22 @@ class Matrix:
     def work(self) -> Work:
         """What one row's product takes."""
         scales = 0 if self.scales is None else self.scales.nbytes
-        return Work(2 * self.weight.numel(), self.weight.nbytes + scales)
+        return Work(2 * self.c.outputs * self.c.inputs, self.weight.nbytes + scales)
 
     @classmethod
     def of(cls, linear: nn.Module, outputs: int | None = None) -> Matrix:
-        """That of ``torch.nn.Linear`` or ``Int8Linear``, or of its first ``outputs``.
+        """That of a linear layer (``nn``, int8 or int4), or of its first ``outputs``.
 
         Raises ModelError for any other module.
         """
         rows = slice(outputs)
-        if isinstance(linear, Int8Linear):
+        if isinstance(linear, (Int8Linear, Int4Linear)):
             bias = None if linear.bias is None else linear.bias[rows]
             return cls(linear.weight[rows], bias, linear.scales[rows])
         if not isinstance(linear, nn.Linear) or type(linear.weight.data) is not Tensor:
             raise ModelError(
                 f"the native layers can't read {type(linear).__name__} weights",
-                "use float32, bfloat16 or native_int8 weights",
+                "use float32, bfloat16, native_int8 or native_int4 weights",
             )
         return cls(linear.weight[rows], None if linear.bias is None else linear.bias[rows])
 
@@ -192,9 +202,9 @@ class Stack:
 
     Each layer: RMSNorm, rotary grouped-query attention, RMSNorm, SwiGLU, each half with its
     residual. ``cos`` and ``sin`` are ``[S, D]``, of which the caches' S positions are rotated;
-    ``heads`` share ``groups`` key heads. Weights may be float32, bfloat16 or int8, caches float32
-    or bfloat16, everything on the CPU; sums and activations are float32. ``threads`` share large
-    products (0: PyTorch's number).
+    ``heads`` share ``groups`` key heads. Weights may be float32, bfloat16, int8 or int4, caches
+    float32 or bfloat16, everything on the CPU; sums and activations are float32. ``threads``
+    share large products (0: PyTorch's number).
 
     Raises InputError for tensors that don't fit together, and ModelError where the kernels aren't
     built. Not for use by two threads at a time: calls share scratch memory.

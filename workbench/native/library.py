@@ -158,6 +158,10 @@ def _cpu_signatures() -> _Signatures:
             name: (number, [pointer, count, *[pointer] * 3, count, count, count, number, pointer])
             for name in ("wb_int8_linear", "wb_int8_linear_bf16")
         },
+        "wb_int4_linear": (
+            number,
+            [pointer, count, *[pointer] * 3, count, count, number, pointer],
+        ),
         "wb_stack_bytes": (count, [pointer, count]),
         "wb_stack_step": (number, [pointer, count, pointer, number, pointer, pointer]),
         "wb_frame_bytes": (count, [pointer]),
@@ -193,6 +197,10 @@ def _cuda_signatures() -> _Signatures:
         "wb_cuda_int8_linear": (
             number,
             [pointer, count, *[pointer] * 3, count, count, count, number, pointer, pointer],
+        ),
+        "wb_cuda_int4_linear": (
+            number,
+            [pointer, count, *[pointer] * 3, count, count, number, pointer, pointer],
         ),
     }
 

@@ -14,15 +14,13 @@ from torch.nn import functional
 from workbench.errors import InputError
 from workbench.native.library import cpu_library, cuda_library
 from workbench.native.registration import (
+    are_many,
     done,
     launched,
     register,
     thread_count,
     warn_of_reference,
 )
-
-# From here on a product with widened weights is faster than reading them row by row.
-_MOST_ROWS = 16
 
 
 class Int8Linear(nn.Module):
@@ -153,7 +151,7 @@ def _cpu(x: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None, threads
         return int8_linear_reference(x, weight, scales, bias)
     outputs, inputs = weight.shape
     rows = x.numel() // inputs
-    if rows > _MOST_ROWS:
+    if are_many(rows, library):
         return int8_linear_reference(x, weight, scales, bias)
     x, weight, scales = x.contiguous(), weight.contiguous(), scales.contiguous()
     bias = None if bias is None else bias.contiguous()

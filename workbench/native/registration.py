@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -18,6 +19,8 @@ from workbench.native.library import (
     OK,
     native_status,
 )
+
+_FEW_ROWS, _MANY_ROWS = 16, 128
 
 # Library.impl instead of torch.library.custom_op: 3.5 us a call instead of 10.
 _LIBRARY = Library("workbench", "DEF")
@@ -43,6 +46,14 @@ def thread_count(threads: int) -> int:
     if threads < 0:
         raise InputError(f"{threads} threads", "use at least one, or 0 for PyTorch's number")
     return threads or torch.get_num_threads()
+
+
+def are_many(rows: int, library: ctypes.CDLL) -> bool:
+    """Whether a product of so many rows is faster with widened weights than by the kernels.
+
+    With VNNI the kernels read CSM-1B's prompts in a third of the time (docs/log.md).
+    """
+    return rows > _FEW_ROWS and (rows > _MANY_ROWS or library.wb_isa() != b"avx512_vnni")
 
 
 def done(status: int, what: str) -> None:
