@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 #define WB_API __attribute__((visibility("default")))
-#define WB_CUDA_ABI_VERSION 2
+#define WB_CUDA_ABI_VERSION 3
 #define WB_CUDA_UNSUPPORTED (-1) /* a shape that the kernel doesn't have; nothing was launched */
 
 WB_API int wb_cuda_abi_version(void);

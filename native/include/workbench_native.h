@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 #define WB_API __attribute__((visibility("default")))
-#define WB_ABI_VERSION 4
+#define WB_ABI_VERSION 5
 
 typedef enum {
   WB_OK = 0,

@@ -25,7 +25,7 @@ int run(const Int4& layer, int threads) {
     shared(layer.outputs, 1, int(std::min<int64_t>(threads, useful)), work);
   };
 #ifdef WB_X86
-  if (isa() == Isa::avx512_vnni) {
+  if (isa() >= Isa::avx512_vnni) {
     std::unique_ptr<unsigned char, Free> prepared(static_cast<unsigned char*>(
         std::aligned_alloc(64, size_t(int4_avx512_bytes(layer.batch, layer.inputs)))));
     if (!prepared) return WB_NO_MEMORY;

@@ -157,7 +157,7 @@ void multiply(Team& team, const Workspace& workspace, const wb_matrix& matrix, c
                      static_cast<const uint16_t*>(matrix.scales),
                      matrix.bias, y, rows, matrix.outputs, matrix.inputs, add};
 #ifdef WB_X86
-    if (isa() == Isa::avx512_vnni) {
+    if (isa() >= Isa::avx512_vnni) {
       int4_avx512_prepare(layer, workspace.prepared);
       all([&](int64_t begin, int64_t end) {
         int4_avx512(layer, workspace.prepared, begin, end);

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from workbench.errors import InputError
 
-ABI_VERSIONS = {"workbench_cpu": 4, "workbench_cuda": 2}  # of the headers in native/include
+ABI_VERSIONS = {"workbench_cpu": 5, "workbench_cuda": 3}  # of the headers in native/include
 OK, BAD_ARGUMENT, NOT_FINITE, NO_MEMORY = range(4)
 CUDA_UNSUPPORTED = -1
 ISAS = ("portable", "avx2", "avx512_vnni", "amx")

@@ -53,7 +53,8 @@ def are_many(rows: int, library: ctypes.CDLL) -> bool:
 
     With VNNI the kernels read CSM-1B's prompts in a third of the time (docs/log.md).
     """
-    return rows > _FEW_ROWS and (rows > _MANY_ROWS or library.wb_isa() != b"avx512_vnni")
+    has_vnni = library.wb_isa() in (b"avx512_vnni", b"amx")
+    return rows > _FEW_ROWS and (rows > _MANY_ROWS or not has_vnni)
 
 
 def done(status: int, what: str) -> None:
