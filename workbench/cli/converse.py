@@ -28,7 +28,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "  workbench converse --microphone                    # with headphones; Ctrl-C ends\n"
         "  workbench converse --compare 20 --out talks        # serial against overlapped\n"
         "  workbench converse --compare 20 --out talks        # cut off: the same goes on\n"
-        "  workbench converse --soak 30                       # 30 simulated minutes with faults\n",
+        "  workbench converse --soak 30                       # 30 simulated minutes with faults\n"
+        "  workbench converse --soak 5 --real                 # as long as that, on real engines\n",
     )
     add = command.add_argument
     add("file", metavar="FILE", type=Path, nargs="?", help="sound file with what the user says")
@@ -59,6 +60,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="compare serial with overlapped, in processes; FILE isn't needed")  # fmt: skip
     add("--soak", type=float, metavar="MINUTES",
         help="simulate a conversation with faults in every stage")  # fmt: skip
+    add(
+        "--real",
+        action="store_true",
+        help="--soak in real time on the preset's engines: memory, threads, descriptors, processes",
+    )
     return command
 
 
@@ -81,8 +87,10 @@ def execute(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
             f"{' and '.join(chosen) or 'nothing'} to talk to",
             "pass a sound file, or one of --microphone, --compare and --soak",
         )
+    if options.real and options.soak is None:
+        raise InputError("--real without --soak", "say how long: --soak MINUTES --real")
     if options.soak is not None:
-        return _soak(options)
+        return _endure(options) if options.real else _soak(options)
     if options.compare is not None:
         return _compare(options)
     return _microphone(options) if options.microphone else _file(options)
@@ -232,6 +240,27 @@ def _soak(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         mode=options.mode,
         progress=lambda minutes: print(f"{minutes:.0f} minutes", file=sys.stderr, flush=True),
     )
+    if not options.json:
+        print(found.sentence)
+    return found.to_dict(), 1 if found.problems else 0
+
+
+def _endure(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from workbench.conversation.arm import said
+    from workbench.conversation.endurance import endure
+    from workbench.conversation.placement import load_stages
+    from workbench.conversation.questions import QUESTIONS
+
+    with load_stages(_engines(options), threads=options.threads) as stages:
+        print(f"all stages warm after {stages.warm_up_s:.1f} s", file=sys.stderr)
+        found = endure(
+            stages,
+            [said(stages.synthesizer, text) for text in QUESTIONS],
+            options.soak,
+            seed=options.seed,
+            mode=options.mode,
+            progress=lambda minutes: print(f"{minutes:.0f} minutes", file=sys.stderr, flush=True),
+        )
     if not options.json:
         print(found.sentence)
     return found.to_dict(), 1 if found.problems else 0

@@ -162,14 +162,14 @@ class SimulatedUser:
         self._pace = Pace(self.rate_hz)
         self._said_s = 0.0
         while self._said_s < self.seconds:
-            for loud, length_s in self._turn():
-                async for block in self._sound(loud, length_s):
+            for stretch in self._turn():
+                async for block in self._blocks_of(stretch):
                     yield block
             self._answer_over = False
             waited_s = 0.0
             self._interrupt_s = None
             while not self._answer_over and waited_s < _PATIENCE_S:
-                async for block in self._sound(False, BLOCK_S):
+                async for block in self._blocks_of(self._silence(BLOCK_S)):
                     yield block
                 waited_s += BLOCK_S
                 if self._interrupt_s is not None:
@@ -177,24 +177,35 @@ class SimulatedUser:
                     if self._interrupt_s <= 0:
                         break
 
-    def _turn(self) -> list[tuple[bool, float]]:
-        """Loud and silent stretches of a turn."""
+    def _turn(self) -> list[np.ndarray]:
+        """Loud and silent stretches of a turn, samples ``[N]`` each."""
         draw = self._source
         if draw.random() < 0.05:
-            return [(True, 0.04), (False, 1.0)]  # a click
+            return [self._loud(0.04), self._silence(1.0)]  # a click
         if draw.random() < 0.03:
-            return [(True, 35.0), (False, 0.3)]  # a noise that doesn't stop
-        parts: list[tuple[bool, float]] = []
+            return [self._loud(35.0), self._silence(0.3)]  # a noise that doesn't stop
+        parts: list[np.ndarray] = []
         for _ in range(draw.randint(1, 3)):
-            parts += [(True, WORD_S * draw.randint(1, 8)), (False, draw.uniform(0.05, 1.2))]
+            parts.append(self._loud(WORD_S * draw.randint(1, 8)))
+            parts.append(self._silence(draw.uniform(0.05, 1.2)))
         return parts[:-1]
 
-    async def _sound(self, loud: bool, length_s: float) -> AsyncGenerator[np.ndarray, None]:
-        for _ in range(max(1, round(length_s / BLOCK_S))):
-            size = round(BLOCK_S * self.rate_hz)
-            await self._pace.said(size)
-            self._said_s += BLOCK_S
-            block = np.full(size, 0.2 if loud else 0.0, np.float32)
+    def _loud(self, length_s: float) -> np.ndarray:
+        return np.full(self._samples(length_s), 0.2, np.float32)
+
+    def _silence(self, length_s: float) -> np.ndarray:
+        return np.zeros(self._samples(length_s), np.float32)
+
+    def _samples(self, length_s: float) -> int:
+        """Whole blocks, one at least."""
+        return max(1, round(length_s / BLOCK_S)) * round(BLOCK_S * self.rate_hz)
+
+    async def _blocks_of(self, stretch: np.ndarray) -> AsyncGenerator[np.ndarray, None]:
+        size = round(BLOCK_S * self.rate_hz)
+        for first in range(0, len(stretch), size):
+            block = stretch[first : first + size]
+            await self._pace.said(len(block))
+            self._said_s += len(block) / self.rate_hz
             if self._faults.strikes("garbage", self._faults.share / 50):
                 block = self._garbage(size)
             yield block

@@ -88,9 +88,9 @@ class Soak:
         """What was tried and found, in words."""
         faults, failed = sum(self.injected.values()), sum(self.failures.values())
         return (
-            f"{self.minutes:g} simulated minutes: {_count(self.turns, 'turn')}, "
-            f"{_count(self.barge_ins, 'barge-in')}, {_count(faults, 'fault')}, "
-            f"{_count(failed, 'failure')} told; "
+            f"{self.minutes:g} simulated minutes: {counted(self.turns, 'turn')}, "
+            f"{counted(self.barge_ins, 'barge-in')}, {counted(faults, 'fault')}, "
+            f"{counted(failed, 'failure')} told; "
             f"{'; '.join(self.problems) or 'no crash, no growth, nothing left open'}"
         )
 
@@ -122,7 +122,7 @@ def soak(
     chance = Faults(faults, draw)
     chat = ScriptedChat(lambda text: _answer(draw), first_s=0.15, token_s=0.02)
     synthesizer = ScriptedSynthesis()
-    watch = _Watch(progress)
+    watch = Watch(progress)
 
     async def work() -> int:
         user = SimulatedUser(minutes, chance, draw)
@@ -166,8 +166,8 @@ def soak(
     )
 
 
-class _Watch:
-    """Sees every event, keeps none: counts and checks."""
+class Watch:
+    """Sees every event, keeps none: counts and checks. ``progress`` is told each minute."""
 
     def __init__(self, progress: Callable[[float], None]) -> None:
         self.checker = TraceChecker()
@@ -182,6 +182,7 @@ class _Watch:
         self._barge_ms: float | None = None
 
     def see(self, event: e.Event) -> None:
+        """Takes the next event; TraceError where it contradicts those before."""
         self.checker.check(event)
         if not self.objects and event.at_ms >= self.quarter_ms:
             gc.collect()
@@ -210,7 +211,8 @@ class _Watch:
             self._barge_ms = None
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """As "1 turn" and "2 turns"."""
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 

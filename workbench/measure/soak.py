@@ -63,12 +63,12 @@ class Soak:
 
         Medians over a tenth of all texts at both ends, so that a single peak says nothing.
         """
-        return _growth(self.resident_bytes, self.settled)
+        return growth(self.resident_bytes, self.settled)
 
     @property
     def gpu_growth_bytes(self) -> int:
         """As ``growth_bytes``, of the GPU; 0 without one."""
-        return _growth(self.gpu_bytes, self.settled) if self.gpu_bytes else 0
+        return growth(self.gpu_bytes, self.settled) if self.gpu_bytes else 0
 
     @property
     def slope_bytes(self) -> float:
@@ -251,7 +251,7 @@ def graphs_made() -> int:
     return int(counters["stats"]["unique_graphs"])
 
 
-def _growth(held: Sequence[int], settled: int) -> int:
+def growth(held: Sequence[int], settled: int) -> int:
     """The median of the last tenth less that of the settled part's first tenth."""
     few = max(1, len(held) // 10)
     return int(np.median(held[-few:]) - np.median(held[settled : settled + few]))
