@@ -70,12 +70,29 @@ def test_int8_weights_speak_in_native_calls(tiny_folder):
     assert np.array_equal(a.codes, b.codes)
 
 
+def test_int4_weights_speak_alike_in_native_calls(tiny_folder):
+    base = ["frame_step", "sync_free_sampling", "fused_projections", "folded_depth_embedding"]
+    plain, native = (
+        workbench.load(str(tiny_folder), optimizations=[*base, "native_int4", *more])
+        for more in ([], ["native_layers"])
+    )
+    a, b = (engine.synthesize("hello", seed=1, max_frames=8) for engine in (plain, native))
+    assert np.array_equal(a.codes, b.codes)
+    again = native.synthesize("hello", seed=1, max_frames=8)
+    assert np.array_equal(b.codes, again.codes)
+
+
+def test_int4_and_int8_exclude_each_other():
+    with pytest.raises(InputError, match="exclude each other"):
+        resolve(["native_int4", "native_int8"], Site())
+
+
 def test_where_the_kernels_are_missing_the_switches_say_so():
     assert resolve(["native_rvq"], Site()) == EngineOptions(native_rvq=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(library, "_folders", list)
         library._loaded.cache_clear()
-        for name in ("native_rvq", "native_int8", "native_codec"):
+        for name in ("native_rvq", "native_int8", "native_int4", "native_codec"):
             with pytest.raises(InputError, match="not built"):
                 resolve([name], Site())
         with pytest.raises(InputError, match="not built"):

@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add("--threads", type=int, help="CPU threads (default: the engine's)")
     add("--against", default=",".join(THEIRS), help="their arms (default: %(default)s)")
     add("--ours", default=",".join(OURS), help="our arms (default: %(default)s)")
-    add("--lossy", default="", help=f"arms of 8-bit weights beside them: {', '.join(LOSSY)}")
+    add("--lossy", default="", help=f"arms of rounded weights beside them: {', '.join(LOSSY)}")
     add("--trials", type=int, default=default.trials, help="rounds (default: %(default)s)")
     add("--max-frames", type=int, help="cuts every speech (80 ms a frame)")
     add("--seed", type=int, default=default.seed, help="(default: %(default)s)")
@@ -75,4 +75,6 @@ def _show(result: Bench, told: dict[str, Any]) -> None:
     speed, first = result.ratio("frame_ms"), result.ratio("ttfa_ms")
     if speed and first:
         print(f"ours against their best: {speed} by frame, {first} to first audio")
+    for name, ratio in result.lossy_ratios().items():
+        print(f"{name} against our best: {ratio} by frame")
     print(f"codes equal: {told['codes_equal']}")

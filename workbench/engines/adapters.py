@@ -9,7 +9,15 @@ from workbench.optimizations.registry import closure
 
 # They take projections' weights as they are: an adapter beside them would go unheard.
 LOOK_INTO_WEIGHTS = frozenset(
-    ("fused_projections", "native_layers", "int8", "int8_dynamic", "fp8", "native_int8")
+    (
+        "fused_projections",
+        "native_layers",
+        "int8",
+        "int8_dynamic",
+        "fp8",
+        "native_int8",
+        "native_int4",
+    )
 )
 
 

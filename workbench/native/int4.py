@@ -130,20 +130,22 @@ def _check(x: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None) -> No
         raise InputError(f"activations of shape {list(x.shape)}", f"pass [..., {inputs}]")
     if x.dtype not in (torch.float32, torch.bfloat16):
         raise InputError(f"activations of type {x.dtype}", "pass float32 or bfloat16")
-    wanted = {"scales": (scales, (outputs, inputs // BLOCK), torch.bfloat16)}
+    _require("scales", scales, [outputs, inputs // BLOCK], torch.bfloat16)
     if bias is not None:
-        wanted["a bias"] = (bias, (outputs,), torch.float32)
-    for name, (tensor, shape, dtype) in wanted.items():
-        if tensor.shape != shape or tensor.dtype != dtype:
+        _require("a bias", bias, [outputs], torch.float32)
+    for other in (weight, scales, bias):
+        if other is not None and other.device != x.device:
             raise InputError(
-                f"{name} of shape {list(tensor.shape)} and type {tensor.dtype}",
-                f"pass {list(shape)} of {dtype}",
+                f"activations on {x.device}, weights on {other.device}", "move them to one device"
             )
-    for tensor in (weight, scales, bias):
-        if tensor is not None and tensor.device != x.device:
-            raise InputError(
-                f"activations on {x.device}, weights on {tensor.device}", "move them to one device"
-            )
+
+
+def _require(name: str, tensor: Tensor, shape: list[int], dtype: torch.dtype) -> None:
+    if list(tensor.shape) != shape or tensor.dtype != dtype:
+        raise InputError(
+            f"{name} of shape {list(tensor.shape)} and type {tensor.dtype}",
+            f"pass {shape} of {dtype}",
+        )
 
 
 def _fake(x: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None, threads: int) -> Tensor:

@@ -55,6 +55,7 @@ NAMES = (
     "int8_dynamic",
     "fp8",
     "native_int8",
+    "native_int4",
     "native_layers",
     "native_codec",
     "fewer_codebooks",

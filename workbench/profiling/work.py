@@ -106,6 +106,7 @@ _RULES: dict[str, Callable[[Event], tuple[int, int]]] = {
     "aten::addmv": _product(1, 2),
     "aten::linear": _linear,
     "workbench::int8_linear": _linear,
+    "workbench::int4_linear": _linear,
     "aten::scaled_dot_product_attention": _attention,
     "aten::convolution": _convolution,
 }

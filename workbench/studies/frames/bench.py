@@ -37,7 +37,10 @@ OURS: Mapping[str, tuple[str, ...]] = {
 # Other weights, and so other codes: measured beside ours, with no say in what ours gain.
 LOSSY: Mapping[str, tuple[str, ...]] = {
     "frame-int8": (*_FUSED, "native_int8"),
+    "frame-native-int8": (*_FUSED, "native_layers", "native_codec", "native_int8"),
+    "frame-native-int4": (*_FUSED, "native_layers", "native_codec", "native_int4"),
     "frame-graph-int8": (*_FUSED, "cuda_graphs", "native_int8"),
+    "frame-graph-int4": (*_FUSED, "cuda_graphs", "native_int4"),
     "frame-compiled-int8": (*_FUSED, "torch_compile", "int8"),
     "frame-compiled-graph-fp8": (*_FUSED, "torch_compile", "cuda_graphs", "fp8"),
 }
@@ -131,6 +134,14 @@ class Bench:
             return None
         return paired_ratio(getattr(theirs, figure), getattr(ours, figure))
 
+    def lossy_ratios(self) -> dict[str, Ratio]:
+        """Each arm of other weights against our best arm by ``frame_ms``, paired by round."""
+        ours = self.best(self.settings.ours)
+        ran = [arm for arm in self.arms if arm.name in self.settings.lossy and arm.frame_ms]
+        return {} if ours is None else {
+            arm.name: paired_ratio(ours.frame_ms, arm.frame_ms) for arm in ran
+        }  # fmt: skip
+
     def to_dict(self) -> dict[str, Any]:
         """The result as the command line's last line has it."""
         speed, first = self.ratio("frame_ms"), self.ratio("ttfa_ms")
@@ -150,6 +161,10 @@ class Bench:
             "codes_equal_by_arm": self.codes_equal,
             "percent_of_roofline": share,
             "limit_ms": self.limit_ms,
+            "lossy_speedup": {
+                name: {"value": ratio.value, "interval": [ratio.low, ratio.high]}
+                for name, ratio in self.lossy_ratios().items()
+            },
             "trials": self.settings.trials,
             "arms": [self._told(arm) for arm in self.arms],
         }
@@ -158,7 +173,7 @@ class Bench:
         told: dict[str, Any] = {"name": arm.name, "optimizations": list(arm.optimizations)}
         if not arm.frame_ms:
             return told | {"reason": arm.reason}
-        # The limit is that of ``dtype``'s bytes, which 8-bit weights don't have.
+        # The limit is that of ``dtype``'s bytes, which fewer bits don't have.
         limit_ms = None if arm.name in LOSSY else self.limit_ms
         median = percentiles(arm.frame_ms)["p50"]
         return told | {
