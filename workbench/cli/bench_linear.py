@@ -1,4 +1,4 @@
-"""``workbench bench linear``: linear layers of a decoding step, 8-bit weights against bfloat16."""
+"""``workbench bench linear``: linear layers of a decoding step, 8-bit and 4-bit weights against bfloat16."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "linear",
         help="linear layers of a decoding step, native weights against PyTorch's",
         description="The linear layers of CSM-1B at one to eight rows, where reading the weights "
-        "is the time: our 8-bit\nkernel against PyTorch's bfloat16 and float32, all in turns in "
+        "is the time: our 8-bit\nand 4-bit kernels against PyTorch's bfloat16 and float32, all in turns in "
         "every round, from copies that no cache\nholds; beside them the rate of a plain read. "
         "Needs the native kernels.",
         epilog="examples:\n"
@@ -85,8 +85,11 @@ def _each(summary: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def _verdict(summary: dict[str, Any]) -> str:
-    gains = [figures["native_int8"]["speedup"] for _, _, figures in _each(summary)]
-    return f"8-bit weights {min(gains):.2f} to {max(gains):.2f} times as fast as bfloat16"
+    said = []
+    for bits in (8, 4):
+        gains = [figures[f"native_int{bits}"]["speedup"] for _, _, figures in _each(summary)]
+        said.append(f"{bits}-bit weights {min(gains):.2f} to {max(gains):.2f} times")
+    return f"{', '.join(said)} as fast as bfloat16"
 
 
 def _show(summary: dict[str, Any]) -> None:

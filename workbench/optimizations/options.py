@@ -31,9 +31,7 @@ class EngineOptions:
     static_kv_cache: bool = False  # of transformers' generate; the frame step has no other
     codebooks: int | Literal["half"] | None = None
     threads: int | None = None
-    quantization: (
-        Literal["int8", "int8_dynamic", "fp8", "native_int8", "native_int4"] | None
-    ) = None
+    quantization: Literal["int8", "int8_dynamic", "fp8", "native_int8", "native_int4"] | None = None
     compile_mode: str | None = None
     torch_jit: bool = False
     # The frame step.

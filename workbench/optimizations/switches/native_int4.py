@@ -38,5 +38,5 @@ SWITCH = Switch(
     change=_on,
     supported=_supported,
     where="where native kernels are built",
-    conflicts=("autocast", "int8", "int8_dynamic", "native_int8", "fp16", "torch_jit"),
+    conflicts=("autocast", "int8", "int8_dynamic", "fp8", "native_int8", "fp16", "torch_jit"),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from workbench.errors import InputError
 from workbench.hardware.work import threads as cpu_threads
 from workbench.measure.statistics import interleaved, paired_ratio, percentiles, timed
 from workbench.models.csm.graphs import capture_for
+from workbench.native.int4 import Int4Linear
 from workbench.native.linear import Int8Linear
 
 Keep = Callable[[str, Sequence[float], str], None]  # name, raw values, unit
@@ -38,8 +40,8 @@ BASELINE, FLOAT, READ = "bfloat16", "float32", "read"
 _FEWEST_ROUNDS, _MOST_ROUNDS = 5, 100
 
 
-def _int8(weight: Tensor) -> tuple[Layer, int]:
-    layer = Int8Linear.of(_linear(weight)).to(weight.device)
+def _native(kind: type[Int8Linear | Int4Linear], weight: Tensor) -> tuple[Layer, int]:
+    layer = kind.of(_linear(weight)).to(weight.device)
     return layer, layer.weight.nbytes + layer.scales.nbytes
 
 
@@ -53,7 +55,8 @@ def _float(weight: Tensor, dtype: torch.dtype) -> tuple[Layer, int]:
 ARMS: Mapping[str, Callable[[Tensor], tuple[Layer, int]]] = {
     BASELINE: lambda weight: _float(weight, torch.bfloat16),
     FLOAT: lambda weight: _float(weight, torch.float32),
-    "native_int8": _int8,
+    "native_int8": partial(_native, Int8Linear),
+    "native_int4": partial(_native, Int4Linear),
 }
 
 
