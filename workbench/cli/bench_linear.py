@@ -1,4 +1,4 @@
-"""``workbench bench linear``: linear layers of a decoding step, 8-bit and 4-bit weights against bfloat16."""
+"""``workbench bench linear``: linear layers of a decoding step, few bits against bfloat16."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "linear",
         help="linear layers of a decoding step, native weights against PyTorch's",
         description="The linear layers of CSM-1B at one to eight rows, where reading the weights "
-        "is the time: our 8-bit\nand 4-bit kernels against PyTorch's bfloat16 and float32, all in turns in "
-        "every round, from copies that no cache\nholds; beside them the rate of a plain read. "
-        "Needs the native kernels.",
+        "is the time: our 8-bit\nand 4-bit kernels against PyTorch's bfloat16 and float32, all in "
+        "turns in every round, from copies\nthat no cache holds; beside them the rate of a plain "
+        "read. Needs the native kernels.",
         epilog="examples:\n"
         "  workbench bench linear --threads 1 --out outputs/linear\n"
         "  workbench bench linear --rows 1,4,8 --device cuda --json | tail -n 1\n",
