@@ -9,6 +9,7 @@ from workbench.audio import Audio
 from workbench.engines.speech import Reference
 from workbench.errors import InputError
 from workbench.native import library, native_status
+from workbench.native.int4 import Int4Linear, widen_int4
 from workbench.native.linear import Int8Linear
 from workbench.optimizations import EngineOptions, Site, closure, resolve
 
@@ -68,6 +69,23 @@ def test_int8_weights_speak_in_native_calls(tiny_folder):
     )
     a, b = (engine.synthesize("hello", seed=1, max_frames=8) for engine in (plain, native))
     assert np.array_equal(a.codes, b.codes)
+
+
+def test_int4_weights_are_the_depth_decoders_and_near_the_original(tiny_folder, tiny_engine):
+    native = workbench.load(str(tiny_folder), optimizations=["native_int4"])
+    backbone, depth = native.networks
+    assert not any(isinstance(part, Int4Linear) for part in backbone.modules())
+    assert not any(type(part) is torch.nn.Linear for part in depth.modules())
+    layers = [part for part in depth.modules() if isinstance(part, (Int4Linear, Int8Linear))]
+    assert len(layers) >= 14  # two layers of seven projections
+    assert any(isinstance(part, Int4Linear) for part in layers)
+    for part in layers:  # 32 doesn't divide the inputs of some
+        assert isinstance(part, Int4Linear) == (part.in_features % 32 == 0)
+    first = tiny_engine.csm.model.depth_decoder.model.layers[0].mlp.up_proj.weight
+    ours = depth.layers[0].mlp.up_proj
+    wide = widen_int4(ours.weight, ours.scales)
+    assert 0 < (wide - first).norm() / first.norm() < 0.15
+    assert native.synthesize("hello", seed=1, max_frames=3).codes.shape[1] == 3
 
 
 def test_int4_weights_speak_alike_in_native_calls(tiny_folder):

@@ -49,13 +49,13 @@ def steps(*, dry: bool = False, train_s: float = 0.0) -> list[Step]:
     found = [
         Step("fingerprint", (python, "-c", _FINGERPRINT), 40),
         Step("native build", (python, "-c", _BUILD), 120, programs=("cmake",)),
-        # The quantizer's and the 8-bit kernels, frames, prefills and the codec in graphs, pools.
+        # The quantizer, 8-bit and 4-bit kernels, frames, prefills and the codec in graphs, pools.
         Step("tests on CUDA", (*PYTEST, *_CUDA, "tests"), 120, modules=("pytest",)),
         Step(
             "csm-1b",
             _bench("csm", "--engine", "csm-1b", "--weights", "random", "--dtype", "bfloat16",
-                   "--ours", _ARMS, "--lossy", "frame-graph-int8", "--trials", "4",
-                   "--max-frames", "16"),
+                   "--ours", _ARMS, "--lossy", "frame-graph-int8,frame-graph-int4",
+                   "--trials", "4", "--max-frames", "16"),
             180,
         ),
         Step(
@@ -147,8 +147,8 @@ def _toy(step: Step) -> Step:
         "tests on CUDA": (*PYTEST, "--collect-only", *_CUDA, "tests/optimizations"),
         "csm-1b": _skipped("csm-1b is too large for a dry run"),
         "csm-nano": _bench("csm", *cpu, "--ours", "frame,frame-fused,frame-graph", "--against",
-                           "transformers", "--lossy", "frame-graph-int8", "--trials", "2",
-                           "--max-frames", "6"),
+                           "transformers", "--lossy", "frame-graph-int8,frame-graph-int4",
+                           "--trials", "2", "--max-frames", "6"),
         "csm-1b fp8": _skipped("csm-1b is too large for a dry run"),
         "streams": _bench("streams", *cpu, "--streams", "1,2", "--seconds", "1",
                           "--max-frames", "8"),

@@ -14,7 +14,7 @@ def found(tiny_folder):
             engine=str(tiny_folder),
             against=("transformers",),
             ours=("frame", "frame-fused", "frame-graph"),
-            lossy=("frame-int8", "frame-graph-int8"),
+            lossy=("frame-int8", "frame-native-int4", "frame-graph-int8"),
             texts=("hello", "good morning"),
             trials=3,
             max_frames=5,
@@ -51,11 +51,14 @@ def test_figures_are_paired_by_round(found):
 
 
 @pytest.mark.skipif(not native_status().built, reason="the native kernels aren't built")
-def test_8_bit_weights_are_measured_with_no_say_in_the_gain(found):
+def test_rounded_weights_are_measured_with_no_say_in_the_gain(found):
     arm = found.arm("frame-int8")
     assert len(arm.frame_ms) == 3, arm.reason
     assert "CUDA" in found.arm("frame-graph-int8").reason
     assert "frame-int8" not in found.codes_equal
+    assert set(found.lossy_ratios()) == {"frame-int8", "frame-native-int4"}
+    told = found.to_dict()["lossy_speedup"]["frame-int8"]
+    assert told["interval"][0] <= told["value"] <= told["interval"][1]
     assert found.best(found.settings.ours).name in ("frame", "frame-fused")
 
 
