@@ -8,6 +8,7 @@ from workbench.errors import InputError
 from workbench.lab import engine_plots
 from workbench.measure.study_record import read_study
 from workbench.studies.engines.f5 import F5Study
+from workbench.studies.engines.side_by_side import EngineStudy
 
 
 def test_steps_are_drawn_where_they_lie():
@@ -25,6 +26,16 @@ def test_without_f5_its_remedy_is_shown(monkeypatch, tmp_path):
     shown = engine_plots.show_f5(None, None)
     assert "workbench engines install f5" in str(shown)
     assert str(engine_plots.play_f5(None, None)) == "No clips."
+
+
+@pytest.mark.parametrize(("factor", "scale"), [(0.5, "linear"), (0.001, "log")])
+def test_engines_far_apart_are_drawn_on_a_logarithmic_axis(factor, scale, monkeypatch, tmp_path):
+    monkeypatch.setenv("WORKBENCH_RECORD", str(tmp_path / "a.record.json"))
+    drawn = []
+    monkeypatch.setattr(lab.Report, "figure", lambda self, name, figure, alt: drawn.append(figure))
+    study = EngineStudy(measured({"quick": factor}), TEXTS, {}, {})
+    engine_plots.show_engines(lab.begin("80_test", "Engines", {}), study)
+    assert [figure.axes[0].get_xscale() for figure in drawn] == [scale, scale]
 
 
 def test_f5_s_study_goes_beside_the_record(monkeypatch, tmp_path):

@@ -13,9 +13,12 @@ from workbench.lab.players import players
 from workbench.lab.plots import interval_dots
 from workbench.lab.report import Report
 from workbench.lab.style import PALETTE, figure, styled
+from workbench.measure.statistics import Interval
 from workbench.measure.study_record import write_study
 from workbench.studies.engines.f5 import F5Study, absence
 from workbench.studies.engines.side_by_side import EngineStudy
+
+_FAR = 30  # times the smallest figure, from where an axis is logarithmic
 
 
 @styled
@@ -45,9 +48,16 @@ def show_engines(report: Report, study: EngineStudy) -> Rich:
         ("first_audio", "ttfa_ms", "time to first audio (ms)", study.finding),
         ("speed", "rtf", "real-time factor (s of work for 1 s of sound)", study.speed_finding),
     ):
-        drawn = interval_dots(study.intervals(metric), finding, study.caption, unit)
+        found = study.intervals(metric)
+        drawn = interval_dots(found, finding, study.caption, unit, log=_far_apart(found))
         report.figure(name, drawn, alt=f"{unit.capitalize()} of each engine. {finding}.")
     return table(rows, "Median (95 % interval); memory is that of the engine's own process")
+
+
+def _far_apart(found: Mapping[str, Interval]) -> bool:
+    """Whether an axis from 0 would show the smallest of these as nothing."""
+    lowest = min(one.low for one in found.values())
+    return lowest > 0 and max(one.high for one in found.values()) > _FAR * lowest
 
 
 def show_what_ran(report: Report, study: EngineStudy) -> Rich:

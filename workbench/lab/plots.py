@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from matplotlib.transforms import blended_transform_factory
 
 from workbench.audio import Audio
@@ -182,10 +182,12 @@ def interval_dots(
     caption: str,
     xlabel: str,
     reference: float | None = None,
+    log: bool = False,
 ) -> Figure:
     """Each estimate as a dot with its interval and n; ``reference`` draws a line.
 
-    A row holds one estimate, or several by arm, which then share a colour in all rows.
+    A row holds one estimate, or several by arm, which then share a colour in all rows. ``log``
+    is for positive figures of several powers of ten.
     """
     rows = {
         name: dict(one) if isinstance(one, Mapping) else {"": one}
@@ -215,7 +217,10 @@ def interval_dots(
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.45, -0.75)
     axes.margins(x=0.12)
-    if min(one.low for row in rows.values() for one in row.values()) >= 0:
+    if log:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif min(one.low for row in rows.values() for one in row.values()) >= 0:
         axes.set_xlim(left=0)
     axes.set_xlabel(xlabel)
     axes.xaxis.set_major_formatter(_thousands)

@@ -87,7 +87,8 @@ def times_by_frames(
     drawn, (axes,) = figure(title, caption, height_in=3.5)
     ends: list[tuple[float, float]] = []
     for index, (name, curve) in enumerate(curves.items()):
-        x, y = list(curve), list(curve.values())
+        x: list[float] = list(curve)
+        y = list(curve.values())
         if name in dashed:
             color, line = _DASHED[list(dashed).index(name) % len(_DASHED)]
             # One point makes no line.
@@ -118,7 +119,7 @@ def _shifts(values: Sequence[float], axes: Axes, least: float = 11.5) -> list[fl
     apart.
     """
     low, high = axes.get_ylim()
-    height = 72 * axes.figure.get_figheight() * axes.get_position().height
+    height = axes.get_window_extent().height * 72 / axes.figure.dpi
     shifts = [0.0] * len(values)
     below = -np.inf
     for index in sorted(range(len(values)), key=values.__getitem__):

@@ -1,6 +1,7 @@
 """Engines side by side and F5-TTS's steps: figures and words from studies as if they had run."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def measured(factors, **changes):
 def result():
     study = measured({"quick": 0.5, "torn": 1.0}, failed=("torn",))
     study.results["quick"].about["weights"] = "random"
-    clips = {"baseline": [speech()], "quick": [speech(weights="random")], "torn": []}
+    clips = {"quick": [speech(weights="random")], "baseline": [speech()], "torn": []}
     rate = WordErrorRate(0.25, (0.0, 0.5), 1, 4, 2)
     return EngineStudy(
         study, TEXTS, clips, {"baseline": rate, "quick": "noise"}, {"piper": "not installed: do x"}
@@ -88,7 +89,9 @@ def test_each_engine_has_a_row_with_its_figures(result):
 def test_the_verdict_says_who_is_first_and_who_is_missing(result):
     words = result.verdict
     assert words.startswith("quick is heard first: ")
-    assert "Random weights, so noise: quick" in words
+    assert "Random weights, so noise: quick; their times hold." in words
+    small = replace(result, size="small").verdict
+    assert "Small networks of random weights, so noise: quick; their times say nothing." in small
     assert "torn failed: signal SIGKILL" in words
     assert "Not installed here: piper" in words
     assert list(result.labels) == [

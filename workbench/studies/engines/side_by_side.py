@@ -35,7 +35,8 @@ _MIB = 1 << 20
 @dataclass(frozen=True)
 class EngineStudy:
     """What was measured and heard. ``clips`` are each engine's speeches of the first rounds, one
-    of each text; ``words`` its word error rate, or why there is none.
+    of each text; ``words`` its word error rate, or why there is none. ``size`` is that of random
+    weights: "full" or "small".
     """
 
     study: Study
@@ -43,6 +44,7 @@ class EngineStudy:
     clips: Mapping[str, Sequence[Speech]]
     words: Mapping[str, WordErrorRate | str]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    size: str = "full"
 
     @property
     def names(self) -> list[str]:
@@ -152,9 +154,9 @@ class EngineStudy:
     def labels(self) -> dict[str, Speech]:
         """A clip of each engine with what differs, for players."""
         return {
-            f"{name}: first audio {clips[0].ttfa_ms:,.0f} ms, RTF {clips[0].rtf:.2f}": clips[0]
-            for name, clips in self.clips.items()
-            if clips and name in self.names
+            f"{name}: first audio {clips[0].ttfa_ms:,.0f} ms, RTF {_factor(clips[0].rtf)}": clips[0]
+            for name in self.names
+            if (clips := self.clips.get(name))
         }
 
     @property
@@ -165,7 +167,9 @@ class EngineStudy:
             parts.append(f"The machine was not at rest ({'; '.join(self.study.disturbed)}).")
         random = [name for name in self.names if self._random(name)]
         if random:
-            parts.append(f"Random weights, so noise: {', '.join(random)}; their times hold.")
+            what = "their times say nothing" if self.size == "small" else "their times hold"
+            sizes = "Small networks of random weights" if self.size == "small" else "Random weights"
+            parts.append(f"{sizes}, so noise: {', '.join(random)}; {what}.")
         for name, error in self.failed.items():
             parts.append(f"{name} failed: {error.message.splitlines()[0]}.")
         if self.left_out:
@@ -244,7 +248,7 @@ def compare_engines(
     clips.pop(CONTROL, None)
     heard = transcripts or Transcripts()
     rates = {name: _words(spoken, heard) for name, spoken in clips.items()}
-    return EngineStudy(study, texts, clips, rates, left_out)
+    return EngineStudy(study, texts, clips, rates, left_out, size)
 
 
 def installation_rows(names: Sequence[str]) -> list[dict[str, Any]]:
@@ -259,6 +263,10 @@ def installation_rows(names: Sequence[str]) -> list[dict[str, Any]]:
             "to install": found.remedy or None,
         })  # fmt: skip
     return rows
+
+
+def _factor(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.2g}"
 
 
 def _said(value: float) -> str:
