@@ -64,7 +64,7 @@ class Recipe:
             hours_of_open_speech=2.0,
             shard_utterances=250,
             new_voices=0.65,
-            decoder_minutes=10.0,
+            decoder_minutes=40.0,
             language_minutes=12.0,
             seed=11,
             codec=CodecRecipe(peak_rate=6e-4),
