@@ -120,7 +120,7 @@ def _layers(
         made[name], sizes[name] = [layer for layer, _ in found], found[0][1]
     # Read by what reads fastest: float32 numbers, summed.
     blocks = [torch.ones(sizes[BASELINE] // 4, device=device) for _ in range(copies)]
-    made[READ] = [lambda _, block=block: block.sum() for block in blocks]
+    made[READ] = [_summing(block) for block in blocks]
     sizes[READ] = blocks[0].nbytes
     return made, sizes
 
@@ -186,6 +186,10 @@ def _figures(times: Mapping[str, Sequence[float]], sizes: Mapping[str, int]) -> 
             "percent_of_read": round(100 * share.value, 1),
         }
     return made
+
+
+def _summing(block: Tensor) -> Layer:
+    return lambda _: block.sum()
 
 
 def _linear(weight: Tensor) -> nn.Linear:
