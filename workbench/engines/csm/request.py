@@ -19,6 +19,7 @@ from workbench.errors import InputError
 from workbench.models.csm.load import LoadedCsm
 from workbench.models.csm.prompt import Segment, positions_of
 from workbench.models.csm.sampling import Sampling
+from workbench.models.mimi.onednn import right_convolutions
 from workbench.models.mimi.streaming import offline_latents
 from workbench.native.mimi import encode_latents
 from workbench.text import checked, segments
@@ -203,7 +204,7 @@ class RequestReader:
     def _codes(self, samples: torch.Tensor) -> torch.Tensor:
         """Codes ``[K, F]`` of ``samples`` ``[T]``."""
         codec = self._csm.model.codec_model
-        with torch.inference_mode():
+        with torch.inference_mode(), right_convolutions(codec):
             sound = self._transfer.to_device(samples).to(codec.dtype)
             if self._native_rvq:
                 return encode_latents(codec, offline_latents(codec, sound[None, None]))[0]

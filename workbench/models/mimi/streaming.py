@@ -23,6 +23,7 @@ from workbench.models.mimi.convolution import (
     streaming_layers,
 )
 from workbench.models.mimi.decoder import DecoderStream, check_sizes, decoder_parts
+from workbench.models.mimi.onednn import right_convolutions
 from workbench.models.mimi.quantizer import Codebooks
 from workbench.models.mimi.rows import Rows, check_active, check_device, row_mask
 from workbench.models.mimi.state import StateBank
@@ -174,10 +175,11 @@ class MimiEncoderStream:
     def _advance(self, pcm: Tensor, active: Tensor | None = None, final: bool = False) -> Tensor:
         before = None if active is None else self._bank.flat.clone()
         x = pcm[:, None]
-        for layer in self._layers:
-            x = layer(x, final=True) if final and isinstance(layer, StreamingConv) else layer(x)
-        x = self._transformer(x.transpose(1, 2), active).transpose(1, 2)
-        x = self._downsample(x, final)
+        with right_convolutions(self):
+            for layer in self._layers:
+                x = layer(x, final=True) if final and isinstance(layer, StreamingConv) else layer(x)
+            x = self._transformer(x.transpose(1, 2), active).transpose(1, 2)
+            x = self._downsample(x, final)
         if active is not None and before is not None:
             self._bank.restore(before, active)
         return self.codebooks.encode(x.transpose(1, 2), self.num_quantizers)
@@ -205,8 +207,9 @@ class MimiEncoderStream:
 def offline_latents(codec: Any, sound: Tensor) -> Tensor:
     """What ``codec.encode`` quantizes: ``[B, 1, N]`` samples → latents ``[B, C, T]``."""
     downsample, transformer, seanet = _encoder_parts(codec)
-    hidden = transformer(seanet(sound).transpose(1, 2), use_cache=False)[0]
-    latents: Tensor = downsample(hidden.transpose(1, 2))
+    with right_convolutions(codec):
+        hidden = transformer(seanet(sound).transpose(1, 2), use_cache=False)[0]
+        latents: Tensor = downsample(hidden.transpose(1, 2))
     return latents
 
 
