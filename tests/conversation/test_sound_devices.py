@@ -3,12 +3,14 @@
 import asyncio
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from workbench.audio import Audio
+from workbench.conversation import sinks
 from workbench.conversation.clock import run
 from workbench.conversation.sinks import Loudspeaker, Recording
 from workbench.conversation.sources import Feed, Microphone
@@ -16,14 +18,36 @@ from workbench.errors import ModelError
 
 
 class Output:
-    def __init__(self, **settings):
-        self.settings, self.played, self.calls = settings, [], []
+    """Asks for 10 ms of sound every 2 ms, from a thread of its own, as long as it runs."""
 
-    def write(self, samples):
-        self.played.append(samples.shape)
+    asks = True
 
-    def __getattr__(self, name):
-        return lambda: self.calls.append(name)
+    def __init__(self, callback, **settings):
+        self.settings, self.calls = settings, []
+        self.played = [np.zeros(240, np.float32)]
+        self._callback, self._over = callback, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def start(self):
+        self.calls.append("start")
+        self._thread.start()
+
+    def close(self):
+        self.calls.append("close")
+        self._over.set()
+        self._thread.join()
+
+    def _run(self):
+        while self.asks and not self._over.wait(0.002):
+            out = np.full((240, 1), np.nan, np.float32)
+            self._callback(out, 240, None, None)
+            self.played.append(out[:, 0])
+
+    @property
+    def heard(self):
+        """All that isn't silence, one after another."""
+        line = np.concatenate(self.played)
+        return line[line != 0]
 
 
 class Input:
@@ -48,46 +72,64 @@ def device(monkeypatch):
     return made
 
 
-def test_the_loudspeaker_gets_each_chunk(device):
+def test_the_loudspeaker_plays_chunks_one_after_another(device):
+    first, second = (np.arange(1, 1001) + start for start in (0, 1000))
+
     async def work():
         sink = Loudspeaker(24_000)
-        await sink.play(Audio(np.zeros(1920), 24_000))
+        for samples in (first, second, np.zeros(0)):
+            await sink.play(Audio(samples / 4096, 24_000))
+        await asyncio.to_thread(_until, lambda: not sink._waiting)
         await sink.close()
         return sink._stream
 
     stream = run(work)
     assert stream.settings["samplerate"] == 24_000
-    assert stream.played == [(480, 1)] * 4
+    assert np.array_equal(stream.heard * 4096, np.concatenate((first, second)))
+    assert not np.isnan(np.concatenate(stream.played)).any()  # silence where nothing waits
     assert stream.calls == ["start", "close"]
 
 
-def test_a_chunk_that_is_stopped_ends_with_the_piece_under_way(device):
-    """PortAudio's streams must not be aborted while a thread writes to them."""
-    writing, release = threading.Event(), threading.Event()
+def test_an_answer_that_is_cut_off_is_dropped_and_the_device_left_alone(device):
+    async def work():
+        sink = Loudspeaker(24_000)
+        playing = asyncio.ensure_future(sink.play(Audio(np.full(240_000, 0.5), 24_000)))
+        await asyncio.to_thread(_until, lambda: 0.5 in sink._stream.played[-1])
+        playing.cancel()
+        await asyncio.wait([playing])
+        left = len(sink._waiting)
+        await sink.play(Audio(np.full(480, 0.25), 24_000))
+        await asyncio.to_thread(_until, lambda: 0.25 in sink._stream.played[-1])
+        await sink.close()
+        return left, playing.cancelled(), sink._stream
 
-    class Slow(Output):
-        def write(self, samples):
-            writing.set()
-            release.wait(10)
-            self.calls.append("written")
+    left, cancelled, stream = run(work)
+    assert left == 0
+    assert cancelled
+    assert 0 < (stream.heard == 0.5).sum() < 240_000
+    assert stream.calls == ["start", "close"]
 
-    device.OutputStream = Slow
+
+def test_a_device_that_stops_asking_is_told(device, monkeypatch):
+    monkeypatch.setattr(sinks, "_STUCK_S", 0.05)
+    monkeypatch.setattr(Output, "asks", False)
 
     async def work():
         sink = Loudspeaker(24_000)
-        playing = asyncio.ensure_future(sink.play(Audio(np.zeros(1920), 24_000)))
-        await asyncio.to_thread(writing.wait, 10)
-        playing.cancel()
-        await asyncio.sleep(0.05)
-        waits = list(sink._stream.calls)
-        release.set()
-        await asyncio.wait([playing])
-        return waits, sink._stream.calls, playing.cancelled()
+        try:
+            await sink.play(Audio(np.zeros(4800), 24_000))
+        finally:
+            await sink.close()
 
-    waits, calls, cancelled = run(work)
-    assert waits == ["start"]
-    assert calls == ["start", "written", "abort", "start"]
-    assert cancelled
+    with pytest.raises(ModelError, match="taken no sound"):
+        run(work)
+
+
+def _until(holds):
+    ends = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.001)
 
 
 def test_the_microphone_gives_blocks_and_counts_what_was_lost(device):

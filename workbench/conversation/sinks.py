@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import deque
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,8 +25,7 @@ class Sink(Protocol):
         ...
 
 
-_PIECE_S = 0.02  # what a device is handed at a time
-_STUCK_S = 1.0  # a device that takes longer for it is left alone
+_STUCK_S = 1.0  # a device that asks for nothing so long has stopped
 _LEAD_S = 0.04  # a device's buffer: the next chunk is asked for so long before it is due
 
 
@@ -78,35 +79,62 @@ class Loudspeaker:
     """Plays through sounddevice. Use headphones: nothing here takes our own voice out of the
     microphone's sound again.
 
+    The device asks for sound by a call from its own thread and gets what waits, or silence. So an
+    answer that is cut off needs no word with the device: what waits is dropped.
+
     Raises ModelError where sounddevice or a device is missing.
     """
 
     def __init__(self, rate_hz: int) -> None:
-        self._stream = opened("OutputStream", rate_hz)
+        self._rate_hz = rate_hz
+        self._waiting: deque[np.ndarray] = deque()
+        self._lock = threading.Lock()
+        self._stream = opened("OutputStream", rate_hz, callback=self._fill)
         self._stream.start()
 
     async def play(self, audio: Audio) -> None:
-        """Hands the chunk to the device, which blocks while its buffer is full.
+        """Lets the chunk wait its turn; returns shortly before all that waits has been taken.
 
-        Cancelled, it waits for the piece under way (20 ms) and drops what the device still has: a
-        stream of PortAudio must not be aborted while another thread writes to it.
+        Raises ModelError where the device stops asking.
         """
-        loop, size = asyncio.get_running_loop(), round(_PIECE_S * audio.rate_hz)
-        for first in range(0, len(audio), size):
-            piece = audio.samples[first : first + size, None]
-            written = loop.run_in_executor(None, self._stream.write, piece)
-            try:
-                await asyncio.shield(written)
-            except asyncio.CancelledError:
-                over, _ = await asyncio.wait([written], timeout=_STUCK_S)
-                if over:
-                    self._stream.abort()
-                    self._stream.start()
-                raise
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            self._waiting.append(audio.samples)
+        until_s = loop.time() + self._ahead_s() + _STUCK_S
+        try:
+            while (ahead_s := self._ahead_s()) > _LEAD_S:
+                if loop.time() > until_s:
+                    raise ModelError(
+                        f"the loudspeaker has taken no sound for {_STUCK_S:g} s",
+                        "see whether the device is still there and free",
+                    )
+                await asyncio.sleep(ahead_s - _LEAD_S)
+        except BaseException:
+            with self._lock:
+                self._waiting.clear()
+            raise
 
     async def close(self) -> None:
         """Closes the device."""
         self._stream.close()
+
+    def _ahead_s(self) -> float:
+        """How much sound waits."""
+        with self._lock:
+            return sum(map(len, self._waiting)) / self._rate_hz
+
+    def _fill(self, out: np.ndarray, frames: int, _time: Any, _status: Any) -> None:
+        """The device's call: the next ``frames`` samples into ``out`` ``[frames, 1]``."""
+        filled = 0
+        with self._lock:
+            while filled < frames and self._waiting:
+                piece = self._waiting.popleft()
+                taken = min(len(piece), frames - filled)
+                out[filled : filled + taken, 0] = piece[:taken]
+                filled += taken
+                if taken < len(piece):
+                    self._waiting.appendleft(piece[taken:])
+        out[filled:] = 0
 
 
 def opened(kind: str, rate_hz: int, **more: Any) -> Any:
