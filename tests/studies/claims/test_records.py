@@ -240,6 +240,18 @@ def test_a_script_answers_for_the_engine_that_spoke_it(engine, standing, tmp_pat
     assert found["voicereel.target"].figure.value == pytest.approx(6, rel=0.05)  # 30 s of sound
 
 
+@pytest.mark.parametrize(("engine", "standing"), [("fish", CONFIRMED), ("csm-nano", UNKNOWN)])
+def test_bench_reel_answers_for_scripts_too(engine, standing, tmp_path):
+    factors = {"plain/rtf": 0.6, "optimized/rtf": 0.2, "optimized/synthesis_s": 6.0}
+    about = {"plain": {"name": engine}, "optimized": {"name": engine}}
+    record = recorded("reel", factors, details={"about": about}, parameters={"engine": None})
+    write(tmp_path / "reel.record.json", record)
+    found = answered(tmp_path, "voicereel.optimized", "voicereel.target")
+    assert found["voicereel.optimized"].standing is standing
+    assert found["voicereel.optimized"].figure.value == pytest.approx(3)
+    assert found["voicereel.target"].figure.value == pytest.approx(6, rel=0.05)  # 30 s of sound
+
+
 def test_too_few_trials_and_a_disturbed_machine_decide_nothing():
     times = {"latency/float32": 100.0, "latency/int8": 40.0}
     record = recorded("asr", times, details=heard(model="base"))

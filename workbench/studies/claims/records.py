@@ -203,11 +203,20 @@ def _talks(record: Record) -> Found:
 
 
 def _scripts(record: Record) -> Found:
-    """Notebook 82: a script's real-time factors, plain, optimized and otherwise."""
-    engine = str(record.parameters.get("engine") or "the script's engine")
+    """``bench reel`` and notebook 82: a script's real-time factors, plain and otherwise."""
+    spoke = record.details.get("about", {}).get("plain", {}).get("name")
+    engine = str(record.parameters.get("engine") or spoke or "the script's engine")
+    plain, optimized = (
+        ("plain/rtf", "optimized/rtf") if record.kind == "bench" else ("rtf plain", "rtf optimized")
+    )
     found: Found = {}
-    _put(found, "script_optimized", _paired(record, "rtf plain", "rtf optimized", engine))
-    factors = {name: values for name, values in _samples(record, "rtf ").items() if len(values) > 1}
+    _put(found, "script_optimized", _paired(record, plain, optimized, engine))
+    factors = {
+        name.removeprefix("rtf ").removesuffix("/rtf"): values
+        for name, values in _samples(record, "").items()
+        if name.startswith("rtf ") or name.endswith("/rtf")
+    }
+    factors = {name: values for name, values in factors.items() if len(values) > 1}
     if factors:
         best = min(factors, key=lambda name: float(np.median(factors[name])))
         times_ms = [1000 * _SCRIPT_S * factor for factor in factors[best]]
@@ -222,6 +231,7 @@ _READERS: Mapping[str, Callable[[Record], Found]] = {
     "50_asr": _recognizers,
     "chat": _chats,
     "52_llm": _chats,
+    "reel": _scripts,
     "rvq": _quantizers,
     "turns": _turns,
     "51_turn_taking": _judges,
