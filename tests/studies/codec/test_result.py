@@ -40,6 +40,15 @@ def test_words_name_the_quickest_the_farthest_and_what_is_missing():
     assert len(list(found.samples())) == 3 * 2
 
 
+@pytest.mark.parametrize(
+    ("torch", "finding"), [(1.5, "Baseline is the quickest"), (1.013, "Nothing was shown to be")]
+)
+def test_the_baseline_is_the_quickest_only_where_all_others_are_slower(torch, finding):
+    found = measured({"native": 1.5, "torch": torch})
+    assert found.best == "baseline"
+    assert found.finding.startswith(finding)
+
+
 def test_a_way_that_fails_is_told_and_left_away():
     found = measured({"native": 0.5, "torn": 1.0}, failed=("torn",))
     assert found.ways == ["baseline", "native"]

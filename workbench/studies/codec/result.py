@@ -14,7 +14,7 @@ from workbench.measure import findings
 from workbench.measure.codec_arm import TRANSFORMERS, first_metric, frame_metric
 from workbench.measure.statistics import Interval, Ratio
 from workbench.measure.study import CONTROL, Study
-from workbench.measure.verdict import Judgement
+from workbench.measure.verdict import Judgement, Verdict
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,10 @@ class CodecStudy:
         time = f"{_two_digits(self.frame_ms(self.best).value)} ms a frame"
         ratio = self._ratio(self.best)
         if ratio is None:
-            return f"{findings.capital(self.best)} is the quickest: {time}"
+            others = [self.judgement(way).verdict for way in self.ways if way != self.best]
+            if all(one == Verdict.SLOWER for one in others):
+                return f"{findings.capital(self.best)} is the quickest: {time}"
+            return f"Nothing was shown to be quicker than {self.best}: {time}"
         whole = "transformers' offline decode"
         gain = findings.faster(ratio, whole if self.baseline == TRANSFORMERS else self.baseline)
         return f"{findings.capital(self.best)}: {time}, {gain}"
