@@ -64,7 +64,8 @@ def test_spans_are_where_the_sound_is(bursts, rate_hz):
     for (before_s, tone_s, after_s, pause_s), span in zip(bursts, spans, strict=True):
         start = at + min(before_s, LEAD_S) * rate_hz
         assert abs(span.start - start) <= 2 * tolerance  # the span before may end a window off
-        assert abs(span.end - start - tone_s * rate_hz) <= 2 * tolerance
+        # ... and so may its own start and its own end
+        assert abs(span.end - start - tone_s * rate_hz) <= 3 * tolerance
         at = span.end + min(after_s, TAIL_S) * rate_hz + pause_s * rate_hz
     assert abs(track.duration_s - (at / rate_hz - bursts[-1][3])) <= 0.05
     assert all(abs(error) <= 80 for error in onset_errors_ms(track, spans))

@@ -101,10 +101,10 @@ class CsmEngine:
         self._busy = threading.Lock()
         # Noise from random weights says nothing, so nothing can be said again.
         self.watches_loops = weights != "random"
-        sound = Sound(self.decoders, options, self.transfer)
+        self.sound = Sound(self.decoders, options, self.transfer)
         self._single = SingleSpeaker(
             self._generator,
-            sound,
+            self.sound,
             self.requests,
             self.config,
             self.rate_hz,
@@ -113,7 +113,7 @@ class CsmEngine:
         )
         self._batched = BatchSpeaker(
             self._generator,
-            sound,
+            self.sound,
             self.requests,
             self.config,
             self.device,
