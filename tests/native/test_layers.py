@@ -4,93 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional
 
+from tests.native.stacks import Problem
 from workbench.errors import InputError, ModelError
 from workbench.native import library
-from workbench.native.int4 import Int4Linear, quantize_int4, widen_int4
-from workbench.native.layers import Frame, Layer, Matrix, Stack
-from workbench.native.linear import Int8Linear, quantize_int8
-
-EPSILON = 1e-5
-
-
-class Problem:
-    """Random layers, their native stack, and the same in float64 without caches."""
-
-    def __init__(
-        self, *, layers=2, hidden=48, heads=4, groups=2, head_dim=12, intermediate=56, batch=1,
-        slots=8, kind="float32", cache=torch.float32, seed=0, threads=1,
-    ):  # fmt: skip
-        self.generator = torch.Generator().manual_seed(seed)
-        self.heads, self.groups, self.head_dim = heads, groups, head_dim
-        self.kind = kind
-        width = (heads + 2 * groups) * head_dim
-        angles = torch.outer(
-            torch.arange(slots), 30.0 ** -(torch.arange(head_dim // 2) / head_dim)
-        ).repeat(1, 2)
-        self.cos, self.sin = angles.cos(), angles.sin()
-        self.layers, self.exact = [], []
-        for _ in range(layers):
-            shapes = ((width, hidden), (hidden, heads * head_dim), (2 * intermediate, hidden),
-                      (hidden, intermediate))  # fmt: skip
-            matrices, weights = zip(*(self.matrix(*shape) for shape in shapes), strict=True)
-            norms = [1 + 0.1 * self.normal(hidden) for _ in range(2)]
-            caches = [torch.zeros(batch, groups, slots, head_dim, dtype=cache) for _ in range(2)]
-            self.layers.append(Layer(norms[0], *matrices[:2], norms[1], *matrices[2:], *caches))
-            self.exact.append((norms[0], *weights[:2], norms[1], *weights[2:]))
-        self.norm = 1 + 0.1 * self.normal(hidden)
-        self.stack = self.build(threads=threads)
-
-    def build(self, **changes):
-        how = {"heads": self.heads, "groups": self.groups, "epsilon": EPSILON, "threads": 1}
-        return Stack(self.layers, self.norm, self.cos, self.sin, **{**how, **changes})
-
-    def normal(self, *shape):
-        return torch.randn(*shape, generator=self.generator)
-
-    def matrix(self, outputs, inputs):
-        weight = self.normal(outputs, inputs) / inputs**0.5
-        if self.kind == "int8":
-            codes, scales = quantize_int8(weight)
-            return Matrix(codes, scales=scales), codes.double() * scales.double()
-        if self.kind == "int4":
-            codes, scales = quantize_int4(weight)
-            return Matrix(codes, scales=scales), widen_int4(codes, scales).double()
-        if self.kind == "bfloat16":
-            weight = weight.bfloat16()
-        return Matrix(weight), weight.double()
-
-    def reference(self, x):
-        """``x`` ``[B, T, H]`` from position 0 → ``[B, T, H]`` float64."""
-        x = x.double()
-        length = x.shape[1]
-        cos, sin = self.cos[:length].double(), self.sin[:length].double()
-
-        def rotated(part):
-            first, second = part.chunk(2, dim=-1)
-            return part * cos + torch.cat((-second, first), dim=-1) * sin
-
-        def normed(x, weight):
-            return functional.rms_norm(x, weight.shape, weight.double(), EPSILON)
-
-        for norm, projection, out, mlp_norm, gate_up, down in self.exact:
-            parts = (normed(x, norm) @ projection.T).unflatten(-1, (-1, self.head_dim))
-            query, key, value = parts.transpose(1, 2).split(
-                [self.heads, self.groups, self.groups], dim=1
-            )
-            attended = functional.scaled_dot_product_attention(
-                rotated(query), rotated(key), value, is_causal=True, enable_gqa=True
-            )
-            x = x + attended.transpose(1, 2).flatten(2) @ out.T
-            gate, up = (normed(x, mlp_norm) @ gate_up.T).chunk(2, dim=-1)
-            x = x + (functional.silu(gate) * up) @ down.T
-        return normed(x, self.norm)
-
-    def stepwise(self, x, tokens=1):
-        positions = torch.arange(x.shape[1]).expand(len(x), -1)
-        pairs = zip(x.split(tokens, 1), positions.split(tokens, 1), strict=True)
-        return torch.cat([self.stack.step(*pair) for pair in pairs], dim=1)
 
 
 @pytest.mark.parametrize(
@@ -184,31 +101,6 @@ def test_threads_change_nothing(isa, kind):
         assert torch.equal(other, first)
 
 
-def test_float32_weights_that_bfloat16_holds_are_kept_in_half_the_bytes(built):
-    exact = torch.randn(9, 16).bfloat16().float()
-    assert Matrix(exact).weight.dtype == torch.bfloat16
-    other = torch.randn(9, 16)
-    assert Matrix(other).weight.data_ptr() == other.data_ptr()  # not copied
-    half = exact.bfloat16()
-    assert Matrix(half).weight.data_ptr() == half.data_ptr()
-
-
-def test_biases_and_linears(built):
-    torch.manual_seed(0)
-    linear = torch.nn.Linear(32, 20)
-    made = Matrix.of(linear, 12)
-    assert (made.c.outputs, made.c.inputs) == (12, 32)
-    assert torch.equal(made.bias, linear.bias[:12])
-    assert Matrix.of(Int8Linear.of(linear)).scales.shape == (20, 1)
-    with pytest.raises(ModelError, match="Conv1d"):
-        Matrix.of(torch.nn.Conv1d(2, 2, 2))
-    with pytest.raises(InputError, match=r"pass \[20, 1\]"):
-        Matrix.of(Int8Linear.of(linear, group=16))
-    four = Matrix.of(Int4Linear.of(linear), 12)
-    assert (four.c.outputs, four.c.inputs, four.work.flops) == (12, 32, 2 * 12 * 32)
-    assert four.work.bytes == 12 * (16 + 2)
-
-
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
 def test_what_is_no_number_stays_in_its_row(isa, wrong):
     made = Problem(batch=3)
@@ -240,17 +132,6 @@ def test_what_does_not_fit_is_refused(built):
     made.cos = made.cos[:3]
     with pytest.raises(InputError, match="cos of shape"):
         made.build()
-    for weight, scales in (
-        (torch.zeros(3), None),
-        (torch.zeros(3, 3).half(), None),
-        (torch.zeros(3, 3), torch.zeros(3, 1)),
-        (torch.zeros(3, 3, dtype=torch.int8), None),
-        (torch.zeros(3, 3, device="meta"), None),
-        (torch.zeros(3, 16, dtype=torch.uint8), None),
-        (torch.zeros(3, 16, dtype=torch.uint8), torch.zeros(3, 2)),
-    ):
-        with pytest.raises(InputError):
-            Matrix(weight, scales=scales)
 
 
 def test_without_the_kernels_it_says_so(monkeypatch):
@@ -261,46 +142,3 @@ def test_without_the_kernels_it_says_so(monkeypatch):
             Problem()
     finally:
         library._loaded.cache_clear()
-
-
-@pytest.fixture
-def frame(built):
-    def matrix(outputs, inputs):
-        return Matrix(torch.randn(outputs, inputs))
-
-    torch.manual_seed(0)
-    return Frame(
-        backbone=Problem(batch=2).stack,
-        depth=Problem(batch=2, hidden=16).stack,
-        head=matrix(11, 48),
-        projector=matrix(16, 48),
-        depth_heads=[matrix(11, 16) for _ in range(3)],
-        audio_table=torch.randn(4, 12, 48),
-        depth_table=torch.randn(3, 12, 16),
-    )
-
-
-def test_a_frame_refuses_what_it_can_not_read_or_write(frame):
-    codes, positions = torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
-    hidden = frame.read(codes, positions)
-    assert hidden.shape == (2, 48)
-    noise = torch.zeros(4, 2, 11)
-    assert frame.write(hidden, (1.0, 1.0), (3, 0), noise).shape == (2, 4)
-    assert torch.equal(frame.write(hidden, (1.0, 1.0), (0, 0), noise), frame.write(hidden))
-    with pytest.raises(InputError, match="beyond the vocabulary"):
-        frame.read(codes + 12, positions)
-    with pytest.raises(InputError, match="beyond the caches"):
-        frame.read(codes, positions + 8)
-    with pytest.raises(InputError, match="codes of shape"):
-        frame.read(codes[:, :3], positions)
-    with pytest.raises(InputError, match="hidden states of shape"):
-        frame.write(hidden[:, :4])
-    with pytest.raises(InputError, match="without noise"):
-        frame.write(hidden, (1.0, 0.0))
-    with pytest.raises(InputError, match="below 0"):
-        frame.write(hidden, (-1.0, 0.0), noise=noise)
-    with pytest.raises(InputError, match="noise of shape"):
-        frame.write(hidden, (1.0, 0.0), noise=noise[:2])
-    hidden[1, 0] = float("nan")
-    with pytest.raises(InputError, match="NaN, infinity"):
-        frame.write(hidden)

@@ -2,9 +2,6 @@
 
 stack = Stack(layers, norm, cos, sin, heads=4, groups=2)   # layers: [Layer(…), …]
 hidden = stack.step(x, positions)                          # [B, T, H] → [B, T, H]
-frame = Frame(backbone=stack, depth=…, …)                  # a frame of codes in two calls
-codes = frame.write(hidden, temperatures=(0.9, 0.9), top_k=(50, 50), noise=noise)
-hidden = frame.read(codes, positions)
 
 A small model's step is a thousand small operations, each of which costs PyTorch more to start than
 to do; here a stack of layers is one call. These objects hold pointers to weights and caches, so
@@ -20,163 +17,18 @@ into huge pages where the system has them (`workbench.pages`), which changes the
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from workbench.errors import InputError, ModelError
-from workbench.native.int4 import BLOCK, Int4Linear
+from workbench.native.layer_structures import TYPES, CLayer, CStack
 from workbench.native.library import BAD_ARGUMENT, cpu_library, native_status
-from workbench.native.linear import Int8Linear
+from workbench.native.matrix import Matrix, Work, floats
 from workbench.native.registration import done, thread_count
 from workbench.native.watched import watched
-from workbench.pages import ask_for_huge_pages
-
-_PIECE = 1024  # rows that are compared with their bfloat16 at a time
-_TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2, torch.uint8: 3}  # wb_type
-
-
-class _CMatrix(ctypes.Structure):
-    _fields_ = (
-        ("weight", ctypes.c_void_p),
-        ("scales", ctypes.c_void_p),
-        ("bias", ctypes.c_void_p),
-        ("outputs", ctypes.c_int64),
-        ("inputs", ctypes.c_int64),
-        ("type", ctypes.c_int32),
-    )
-
-
-class _CLayer(ctypes.Structure):
-    _fields_ = (
-        ("attention_norm", ctypes.c_void_p),
-        ("query_key_value", _CMatrix),
-        ("out", _CMatrix),
-        ("mlp_norm", ctypes.c_void_p),
-        ("gate_up", _CMatrix),
-        ("down", _CMatrix),
-        ("keys", ctypes.c_void_p),
-        ("values", ctypes.c_void_p),
-    )
-
-
-class _CStack(ctypes.Structure):
-    _fields_ = (
-        ("layers", ctypes.POINTER(_CLayer)),
-        *((name, ctypes.c_void_p) for name in ("norm", "cos", "sin")),
-        *(
-            (name, ctypes.c_int64)
-            for name in (
-                *("count", "hidden", "heads", "groups", "head_dim"),
-                *("intermediate", "batch", "slots"),
-            )
-        ),
-        ("epsilon", ctypes.c_float),
-        ("cache_type", ctypes.c_int32),
-    )
-
-
-class _CFrame(ctypes.Structure):
-    _fields_ = (
-        ("backbone", _CStack),
-        ("depth", _CStack),
-        ("head", _CMatrix),
-        ("projector", _CMatrix),
-        ("depth_heads", ctypes.POINTER(_CMatrix)),
-        ("audio_table", ctypes.c_void_p),
-        ("depth_table", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("codebooks", "codes", "vocabulary")),
-        ("audio_type", ctypes.c_int32),
-        ("depth_type", ctypes.c_int32),
-    )
-
-
-class _CSampling(ctypes.Structure):
-    _fields_ = (
-        ("temperature", ctypes.c_float),
-        ("depth_temperature", ctypes.c_float),
-        ("top_k", ctypes.c_int64),
-        ("depth_top_k", ctypes.c_int64),
-    )
-
-
-class Work(NamedTuple):
-    """Operations (multiply-adds × 2) of a row, and bytes of weights that all rows share."""
-
-    flops: int
-    bytes: int
-
-    @classmethod
-    def of(cls, matrices: Iterable[Matrix]) -> Work:
-        """That of several products, one after another."""
-        each = [matrix.work for matrix in matrices]
-        return cls(sum(one.flops for one in each), sum(one.bytes for one in each))
-
-
-class Matrix:
-    """Weights ``[O, I]`` as the kernels read them: float32, bfloat16, or codes with ``scales``.
-
-    int8 codes have ``scales`` ``[O, 1]`` float32; codes of 4 bits, uint8 ``[O, I / 2]``, those of
-    `workbench.native.int4.quantize_int4`. ``bias`` is ``[O]`` float32. Raises InputError for other
-    types, shapes and devices than the CPU.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, scales: Tensor | None = None):
-        if weight.device.type != "cpu" or weight.ndim != 2 or weight.dtype not in _TYPES:
-            raise InputError(
-                f"weights of shape {list(weight.shape)} and type {weight.dtype} on {weight.device}",
-                "pass [O, I] of float32, bfloat16, int8 or int4's codes on the CPU",
-            )
-        outputs, inputs = weight.shape
-        if weight.dtype == torch.uint8:
-            inputs *= 2
-        coded = weight.dtype in (torch.int8, torch.uint8)
-        if (scales is not None) != coded:
-            raise InputError(f"scales for weights of type {weight.dtype}", "only codes have scales")
-        groups = 1 if weight.dtype == torch.int8 else inputs // BLOCK
-        if scales is not None and scales.shape != (outputs, groups):
-            raise InputError(f"scales of shape {list(scales.shape)}", f"pass [{outputs}, {groups}]")
-        self.weight = _compact(weight.detach())
-        ask_for_huge_pages(self.weight.data_ptr(), self.weight.nbytes)
-        self.scales = None
-        if scales is not None:
-            kept = torch.float32 if weight.dtype == torch.int8 else torch.bfloat16
-            self.scales = scales.detach().to(kept).contiguous()
-        self.bias = None if bias is None else _floats(bias)
-        self.c = _CMatrix(
-            weight=self.weight.data_ptr(),
-            scales=_address(self.scales),
-            bias=_address(self.bias),
-            outputs=outputs,
-            inputs=inputs,
-            type=_TYPES[self.weight.dtype],
-        )
-
-    @property
-    def work(self) -> Work:
-        """What one row's product takes."""
-        scales = 0 if self.scales is None else self.scales.nbytes
-        return Work(2 * self.c.outputs * self.c.inputs, self.weight.nbytes + scales)
-
-    @classmethod
-    def of(cls, linear: nn.Module, outputs: int | None = None) -> Matrix:
-        """That of a linear layer (``nn``, int8 or int4), or of its first ``outputs``.
-
-        Raises ModelError for any other module.
-        """
-        rows = slice(outputs)
-        if isinstance(linear, (Int8Linear, Int4Linear)):
-            bias = None if linear.bias is None else linear.bias[rows]
-            return cls(linear.weight[rows], bias, linear.scales[rows])
-        if not isinstance(linear, nn.Linear) or type(linear.weight.data) is not Tensor:
-            raise ModelError(
-                f"the native layers can't read {type(linear).__name__} weights",
-                "use float32, bfloat16, native_int8 or native_int4 weights",
-            )
-        return cls(linear.weight[rows], None if linear.bias is None else linear.bias[rows])
 
 
 @dataclass(frozen=True)
@@ -222,7 +74,7 @@ class Stack:
         epsilon: float,
         threads: int = 0,
     ) -> None:
-        self._library = _library()
+        self._library = layers_library()
         caches = [cache for layer in layers for cache in (layer.keys, layer.values)]
         if not caches:
             raise InputError("a stack of no layers", "pass at least one")
@@ -243,8 +95,8 @@ class Stack:
         self._threads = threads
         self._kept: list[object] = [*layers]  # what C points to
         parts = [self._layer(layer) for layer in layers]
-        self._kept.append(array := (_CLayer * len(parts))(*parts))
-        self.c = _CStack(
+        self._kept.append(array := (CLayer * len(parts))(*parts))
+        self.c = CStack(
             layers=array,
             norm=self._pointer(norm),
             cos=self._pointer(cos),
@@ -258,7 +110,7 @@ class Stack:
             batch=batch,
             slots=slots,
             epsilon=epsilon,
-            cache_type=_TYPES[caches[0].dtype],
+            cache_type=TYPES[caches[0].dtype],
         )
         self._scratch_tokens = 0
         self._scratch_for(1)  # refuses what doesn't fit together
@@ -294,11 +146,11 @@ class Stack:
                 self._scratch_for(tokens),
                 y.data_ptr(),
             )
-        _done(status, "positions outside the caches")
+        accepted(status, "positions outside the caches")
         return y
 
-    def _layer(self, layer: Layer) -> _CLayer:
-        return _CLayer(
+    def _layer(self, layer: Layer) -> CLayer:
+        return CLayer(
             attention_norm=self._pointer(layer.attention_norm),
             query_key_value=layer.query_key_value.c,
             out=layer.out.c,
@@ -310,13 +162,13 @@ class Stack:
         )
 
     def _pointer(self, numbers: Tensor) -> int:
-        self._kept.append(kept := _floats(numbers))
+        self._kept.append(kept := floats(numbers))
         return kept.data_ptr()
 
     def _scratch_for(self, tokens: int) -> int:
         if tokens > self._scratch_tokens:
             needed = self._library.wb_stack_bytes(ctypes.byref(self.c), tokens)
-            self._scratch = _memory(needed, "a stack")
+            self._scratch = scratch_memory(needed, "a stack")
             self._scratch_tokens = tokens
         return self._scratch.data_ptr()
 
@@ -339,148 +191,8 @@ class Stack:
                 )
 
 
-class Frame:
-    """One frame of a model of codes such as CSM: two calls, ``read`` and ``write``.
-
-    ``backbone`` reads a frame of K codes, the sum of their embeddings, and ``head`` predicts the
-    first code of the next frame; ``depth``, which starts from ``projector`` of the hidden state,
-    predicts the others in turn, with ``depth_heads``, K - 1 of V codes. ``audio_table`` is
-    ``[K, vocabulary, H]`` or more codebooks, ``depth_table`` ``[K - 1, vocabulary, H_depth]`` or
-    more, float32 or bfloat16. Raises InputError for what doesn't fit together.
-    """
-
-    def __init__(
-        self,
-        *,
-        backbone: Stack,
-        depth: Stack,
-        head: Matrix,
-        projector: Matrix,
-        depth_heads: Sequence[Matrix],
-        audio_table: Tensor,
-        depth_table: Tensor,
-        threads: int = 0,
-    ) -> None:
-        self._library = _library()
-        self.codebooks = len(depth_heads) + 1
-        self.codes: int = head.c.outputs
-        vocabulary = depth_table.shape[1]
-        wanted = ((audio_table, self.codebooks, backbone), (depth_table, self.codebooks - 1, depth))
-        for table, books, stack in wanted:
-            if (
-                table.ndim != 3
-                or table.shape[0] < books
-                or table.shape[1:] != (vocabulary, stack.hidden)
-                or table.dtype not in (torch.float32, torch.bfloat16)
-                or not table.is_contiguous()
-            ):
-                raise InputError(
-                    f"embeddings of shape {list(table.shape)} and type {table.dtype}",
-                    f"pass [{books}, {vocabulary}, {stack.hidden}] of float32 or bfloat16",
-                )
-        array = (_CMatrix * len(depth_heads))(*(one.c for one in depth_heads))
-        self._kept = (backbone, depth, head, projector, depth_heads, audio_table, depth_table)
-        self._backbone, self._depth = backbone, depth
-        self._heads_work = Work.of((head, projector, *depth_heads))
-        self._batch, self._hidden = backbone.batch, backbone.hidden
-        self._threads = threads
-        self._c = _CFrame(
-            backbone=backbone.c,
-            depth=depth.c,
-            head=head.c,
-            projector=projector.c,
-            depth_heads=array,
-            audio_table=audio_table.data_ptr(),
-            depth_table=depth_table.data_ptr(),
-            codebooks=self.codebooks,
-            codes=self.codes,
-            vocabulary=vocabulary,
-            audio_type=_TYPES[audio_table.dtype],
-            depth_type=_TYPES[depth_table.dtype],
-        )
-        needed = self._library.wb_frame_bytes(ctypes.byref(self._c))
-        self._scratch = _memory(needed, "a frame")
-
-    def read(self, codes: Tensor, positions: Tensor) -> Tensor:
-        """``codes`` ``[B, K]`` at ``positions`` ``[B]``, both int64 → hidden ``[B, H]`` float32.
-
-        Raises InputError for other shapes, and for codes or positions that there aren't.
-        """
-        self._check(codes, (self._batch, self.codebooks), torch.int64, "codes")
-        self._check(positions, (self._batch,), torch.int64, "positions")
-        codes, positions = codes.contiguous(), positions.contiguous()
-        hidden = torch.empty(self._batch, self._hidden)
-        with watched("frame_read", self._read_work):
-            status = self._library.wb_frame_read(
-                ctypes.byref(self._c),
-                codes.data_ptr(),
-                positions.data_ptr(),
-                thread_count(self._threads),
-                self._scratch.data_ptr(),
-                hidden.data_ptr(),
-            )
-        _done(status, "codes beyond the vocabulary, or positions beyond the caches")
-        return hidden
-
-    def write(
-        self,
-        hidden: Tensor,
-        temperatures: tuple[float, float] = (0.0, 0.0),
-        top_k: tuple[int, int] = (0, 0),
-        noise: Tensor | None = None,
-    ) -> Tensor:
-        """The frame's codes ``[B, K]`` int64 from ``hidden`` ``[B, H]``.
-
-        ``temperatures`` and ``top_k`` are codebook 0's and the others'; a temperature of 0 is
-        greedy, a ``top_k`` of 0 keeps all codes. A code is the first with the largest
-        ``logit / temperature + noise`` among the ``top_k``, where ``noise`` ``[K, B, V]`` float32
-        holds Gumbel draws. Raises InputError for other shapes, for negative settings, and where a
-        logit is NaN or infinite.
-        """
-        self._check(hidden, (self._batch, self._hidden), hidden.dtype, "hidden states")
-        if noise is not None:
-            shape = (self.codebooks, self._batch, self.codes)
-            self._check(noise, shape, torch.float32, "noise")
-            noise = noise.contiguous()
-        hidden = _floats(hidden)
-        codes = torch.empty(self._batch, self.codebooks, dtype=torch.int64)
-        sampling = _CSampling(*temperatures, *top_k)
-        with watched("frame_write", self._write_work):
-            status = self._library.wb_frame_write(
-                ctypes.byref(self._c),
-                hidden.data_ptr(),
-                ctypes.byref(sampling),
-                _address(noise),
-                thread_count(self._threads),
-                self._scratch.data_ptr(),
-                codes.data_ptr(),
-            )
-        _done(status, "sampling below 0 or without noise", "logits")
-        return codes
-
-    def _read_work(self) -> tuple[int, int]:
-        """The backbone's products, once; all rows share a read of its weights."""
-        work = self._backbone.work
-        return self._batch * work.flops, work.bytes
-
-    def _write_work(self) -> tuple[int, int]:
-        """K tokens through the depth decoder in K - 1 passes, and every head once."""
-        depth, heads = self._depth.work, self._heads_work
-        return (
-            self._batch * (self.codebooks * depth.flops + heads.flops),
-            (self.codebooks - 1) * depth.bytes + heads.bytes,
-        )
-
-    @staticmethod
-    def _check(tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype, name: str) -> None:
-        if tensor.shape != shape or tensor.dtype != dtype or tensor.device.type != "cpu":
-            raise InputError(
-                f"{name} of shape {list(tensor.shape)} and type {tensor.dtype} on {tensor.device}",
-                f"pass {list(shape)} of {dtype} on the CPU",
-            )
-
-
-def _library() -> ctypes.CDLL:
+def layers_library() -> ctypes.CDLL:
+    """The CPU's library. Raises ModelError where the kernels aren't built."""
     library = cpu_library()
     if library is None:
         status = native_status()
@@ -488,30 +200,14 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def _done(status: int, refused: str, what: str = "x") -> None:
+def accepted(status: int, refused: str, what: str = "x") -> None:
+    """Raises InputError for a call that was ``refused``, or that found ``what`` not finite."""
     if status == BAD_ARGUMENT:
         raise InputError(refused, "check what was passed")
     done(status, what)
 
 
-def _compact(weight: Tensor) -> Tensor:
-    """bfloat16 where that holds ``weight`` exactly; contiguous."""
-    if weight.dtype == torch.float32 and all(
-        torch.equal(piece.bfloat16().float(), piece) for piece in weight.split(_PIECE)
-    ):
-        weight = weight.bfloat16()
-    return weight.contiguous()
-
-
-def _floats(numbers: Tensor) -> Tensor:
-    return numbers.detach().float().contiguous()
-
-
-def _address(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
-
-
-def _memory(needed: int, what: str) -> Tensor:
+def scratch_memory(needed: int, what: str) -> Tensor:
     """Scratch memory; PyTorch's is 64-byte aligned. InputError for -1 bytes, C's refusal."""
     if needed < 0:
         raise InputError(f"{what} of parts that don't fit together", "check their shapes")

@@ -15,7 +15,9 @@ from workbench.errors import ModelError
 from workbench.models.csm.frame import FrameStep, Stage, untimed
 from workbench.models.csm.networks import FrameNetworks, FusedDecoderLayer
 from workbench.models.csm.transformer import CachedTransformer
-from workbench.native.layers import Frame, Layer, Matrix, Stack
+from workbench.native.frame import Frame
+from workbench.native.layers import Layer, Stack
+from workbench.native.matrix import Matrix
 
 # Numbers of a prompt's hidden states that caches hold beside the weights; beyond, and for 16-bit
 # networks, PyTorch's products are as quick or quicker.
