@@ -26,6 +26,7 @@ from workbench.finetune.nano.speech import (
     VOICES,
     flite,
     new_voice,
+    voice_of,
 )
 from workbench.finetune.nano.splicing import text_of
 from workbench.finetune.nano.tokenizer import SPEAKERS, SPECIALS
@@ -55,6 +56,8 @@ def smoke(start):
     return replace(
         quick,
         new_voices=cloning.new_voices,
+        codec_minutes=8 / 60,
+        codec=replace(quick.codec, voice_weight=cloning.codec.voice_weight),
         language=replace(cloning.language, data=data),
         start=cloning.start,
     )
@@ -76,6 +79,8 @@ def test_a_new_voice_is_the_old_one_at_another_speed(number):
     assert new.phone_ends[-1] == len(new.samples)
     assert (np.diff(new.phone_ends) >= 0).all()
     assert new.speaker == NEW_SPEAKERS + 2 * len(NEW_SPEEDS) + number
+    assert voice_of(new.speaker) == (2, NEW_SPEEDS[number])
+    assert voice_of(old.speaker) == (2, 1.0)
     assert new.text == old.text
     assert new.samples.dtype == np.float32
 
@@ -161,7 +166,7 @@ def test_right_and_wrong_contexts_differ_in_the_context_alone(speech):
 
 
 @pytest.mark.slow
-def test_voices_are_added_to_finished_models_and_their_codes_stay(tmp_path):
+def test_voices_are_added_to_finished_models(tmp_path):
     for stage in ("data", "codec", "encode", "language", "decoder", "export"):
         train_nano(tmp_path / "old", stage=stage, recipe=Recipe.smoke(), threads=1)
     models = tmp_path / "old" / "models"
@@ -174,12 +179,25 @@ def test_voices_are_added_to_finished_models_and_their_codes_stay(tmp_path):
     assert results["nearest"]["n"] == len(VOICES) * len(HELD_OUT_SPEEDS)
     assert "voices it never heard" in (folder / "README.md").read_text()
 
-    before, after = (
-        checkpoints.load(tmp_path / "new" / f"{name}.pt")["model"] for name in ("codes", "decoder")
+    lines = (tmp_path / "new" / "history.jsonl").read_text().splitlines()
+    assert {"voice", "speed_percent"} <= {k for line in lines for k in json.loads(line)}
+
+    started, before, after = (
+        checkpoints.load(path)["model"]
+        for path in (
+            tmp_path / "old" / "codes.pt",
+            tmp_path / "new" / "codes.pt",
+            tmp_path / "new" / "decoder.pt",
+        )
     )
-    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert any("embed_sum" in key for key in _changed(started, before))
+    changed = _changed(before, after)
     assert any(key.startswith("decoder") for key in changed)
     assert not [key for key in changed if key.startswith("encoder") or "embed_sum" in key]
+
+
+def _changed(before, after):
+    return {key for key in before if not torch.equal(before[key], after[key])}
 
 
 def test_a_start_that_is_none_is_named(tmp_path):

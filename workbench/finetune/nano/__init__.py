@@ -14,7 +14,17 @@ STAGES = (
 )
 
 # The same from the shipped models: more voices, to be cloned.
-CLONING_STAGES = ("all", "data", "adopt", "decoder", "encode", "language", "evaluate", "export")
+CLONING_STAGES = (
+    "all",
+    "data",
+    "adopt",
+    "codec",
+    "encode",
+    "decoder",
+    "language",
+    "evaluate",
+    "export",
+)
 
 # whisper-nano's, likewise.
 WHISPER_STAGES = ("all", "data", "own", "recognizer", "evaluate", "export")

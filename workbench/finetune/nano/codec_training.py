@@ -3,7 +3,7 @@
 1. *autoencoder*: no quantizer, so that encoder and decoder become useful quickly;
 2. *codes*: k-means codebooks, then moving averages with straight-through gradients. The first
    code is taught the phones (as Mimi's is taught WavLM's features), which is what lets a small
-   language model find the words;
+   language model find the words. The others may be taught the voice, for one to be cloned;
 3. *decoder*: encoder and codebooks frozen, the waveform decoder alone, learning rate annealed.
    The language model can train meanwhile, since its tokens no longer change.
 """
@@ -34,7 +34,8 @@ from workbench.finetune.nano.codec import (
     spectral_loss,
     split_quantizers,
 )
-from workbench.finetune.nano.crops import CropSource
+from workbench.finetune.nano.crops import Crops, CropSource
+from workbench.finetune.nano.voice_head import VoiceHead, voice_loss
 
 SAVE_EVERY_S = 120.0
 PHONE_WEIGHT = 0.4
@@ -53,8 +54,19 @@ class CodecRecipe:
     skipped_frames: int = 3  # a crop cut from mid-sentence starts without its past: not in the loss
     peak_rate: float = 1.2e-3
     warmup_steps: int = 100
-    autoencoder_share: float = 0.15  # of the budget of stages 1 and 2
+    autoencoder_share: float = 0.15  # of the budget of stages 1 and 2, for a fresh codec
+    annealed: float = 0.6  # of stages 1 and 2's cosine is run through; 1 ends at next to nothing
+    voice_weight: float = 0.0  # of telling the voice from the acoustic codes
     seed: int = 11
+
+
+class Heads(nn.Module):
+    """What tells from the codes that they hold what they should; dropped after training."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.phone = PhoneHead(hidden_size)
+        self.voice = VoiceHead(hidden_size)
 
 
 def train_codes(
@@ -65,33 +77,37 @@ def train_codes(
     clock: checkpoints.Clock,
     device: str = "cpu",
 ) -> bool:
-    """Stages 1 and 2 into ``folder/codes.pt``; True when the whole budget is used."""
+    """Stages 1 and 2 into ``folder/codes.pt``; True when the whole budget is used.
+
+    A finished codec lying there (``adopt``) is trained on, its codebooks included.
+    """
     from transformers import MimiModel
 
     path = folder / "codes.pt"
     torch.manual_seed(recipe.seed)
     model = MimiModel(config).to(device)
-    head = PhoneHead(config.hidden_size).to(device)
-    parameters = [*model.parameters(), *head.parameters()]
+    heads = Heads(config.hidden_size).to(device)
+    parameters = [*model.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.01)
     crops = CropSource(speech)
     seeded = False
     stored = checkpoints.load(path)
     if stored:
         model.load_state_dict(stored["model"])
-        head.load_state_dict(stored["head"])
+        seeded = bool(stored.get("seeded", True))
+    else:
+        batch = crops.batch(checkpoints.batch_random(recipe.seed, 0), 8, recipe.crop_frames)
+        initialize(model, batch.audio.to(device))
+    if stored and "clock" in stored:
+        heads.load_state_dict(stored["heads"])
         optimizer.load_state_dict(stored["optimizer"])
         clock.resume(stored["clock"])
-        seeded = bool(stored["seeded"])
-    else:
-        audio, _, _ = crops.batch(checkpoints.batch_random(recipe.seed, 0), 8, recipe.crop_frames)
-        initialize(model, audio.to(device))
 
     def store() -> None:
         checkpoints.save(
             path,
             model=model.state_dict(),
-            head=head.state_dict(),
+            heads=heads.state_dict(),
             optimizer=optimizer.state_dict(),
             clock=clock.state(),
             seeded=seeded,
@@ -103,18 +119,19 @@ def train_codes(
     clock.start()
     saved_s = clock.elapsed_s
     while not clock.finished and not clock.session_over:
-        quantized = clock.fraction >= recipe.autoencoder_share
-        if quantized and not seeded:
+        if not seeded and clock.fraction >= recipe.autoencoder_share:
             seed_all(model, crops, recipe, device, half)
             seeded = True
         source = checkpoints.batch_random(recipe.seed, clock.step + 1)
-        audio, phones, _ = (
-            part.to(device) for part in crops.batch(source, recipe.crops, recipe.crop_frames)
-        )
+        batch = crops.batch(source, recipe.crops, recipe.crop_frames).to(device)
         with checkpoints.autocast(device, half):
-            loss, parts = code_loss(model, head, audio, phones, quantized, recipe.decoded_crops)
+            loss, parts = code_loss(model, heads, batch, seeded, recipe)
         rate = checkpoints.learning_rate(
-            0.6 * clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps, flat=0.2
+            recipe.annealed * clock.fraction,
+            clock.step,
+            recipe.peak_rate,
+            recipe.warmup_steps,
+            flat=0.2,
         )
         _update(optimizer, parameters, loss, rate)
         clock.tick()
@@ -134,13 +151,15 @@ def train_codes(
 
 
 def code_loss(
-    model: Any, head: Any, audio: Tensor, phones: Tensor, quantized: bool, decoded: int
+    model: Any, heads: Heads, batch: Crops, quantized: bool, recipe: CodecRecipe
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of stages 1 and 2 for ``audio`` ``[B, 1, T]`` and ``phones`` ``[B, frames, 4]``.
+    """Loss of stages 1 and 2, and its parts.
 
-    The first ``decoded`` rows are decoded. The semantic projection learns from the phones alone
-    (the decoder uses it, but doesn't shape it), else the first code fills with acoustic detail.
+    The first ``decoded_crops`` rows are decoded. The semantic projection learns from the phones
+    alone (the decoder uses it, but doesn't shape it), else the first code fills with acoustic
+    detail.
     """
+    audio, phones, decoded = batch.audio, batch.phones, recipe.decoded_crops
     latents = encode_latents(model, audio)
     semantic, acoustic = split_quantizers(model)
     commitment = latents.new_zeros(())
@@ -154,11 +173,16 @@ def code_loss(
         )
     made = decode_latents(model, (meaning.detach() + detail)[:decoded])
     spectral = spectral_loss(made[:, 0].float(), audio[:decoded, 0])
-    logits = head(meaning).float()
+    logits = heads.phone(meaning).float()
     spoken = F.cross_entropy(logits.flatten(0, 2), phones.flatten())
     loss = spectral + PHONE_WEIGHT * spoken + COMMITMENT_WEIGHT * commitment
     right = (logits.argmax(-1) == phones).float().mean()
-    return loss, {"mel": spectral, "phone": spoken, "right": right, "commit": commitment}
+    parts = {"mel": spectral, "phone": spoken, "right": right, "commit": commitment}
+    if recipe.voice_weight:
+        voice, error = voice_loss(heads.voice, detail, batch.speakers, phones)
+        loss = loss + recipe.voice_weight * voice
+        parts |= {"voice": voice, "speed_percent": error}
+    return loss, parts
 
 
 @torch.no_grad()
@@ -167,9 +191,9 @@ def seed_all(model: Any, crops: CropSource, recipe: CodecRecipe, device: str, ha
     source = checkpoints.batch_random(recipe.seed, 1_000_000_000)
     latents = []
     for _ in range(24):
-        audio, _, _ = crops.batch(source, 2 * recipe.crops, recipe.crop_frames)
+        audio = crops.batch(source, 2 * recipe.crops, recipe.crop_frames).audio.to(device)
         with checkpoints.autocast(device, half):
-            latents.append(encode_latents(model, audio.to(device)).float().transpose(1, 2))
+            latents.append(encode_latents(model, audio).float().transpose(1, 2))
     stacked = torch.cat(latents).flatten(0, 1)
     for part in split_quantizers(model):
         seed_codebooks(part, stacked)
@@ -217,8 +241,8 @@ def train_decoder(
     skipped = recipe.skipped_frames * FRAME_SAMPLES
     while not clock.finished and not clock.session_over:
         source = checkpoints.batch_random(recipe.seed + 1, clock.step + 1)
-        audio, _, cut = crops.batch(source, recipe.decoder_crops, recipe.decoder_crop_frames)
-        audio, cut = audio.to(device), cut.to(device)
+        batch = crops.batch(source, recipe.decoder_crops, recipe.decoder_crop_frames).to(device)
+        audio, cut = batch.audio, batch.cut
         with checkpoints.autocast(device, half):
             made = decode_latents(model, quantized_embedding(model, audio))
         # What comes before a cut is missing from the codes; a sentence's true start is learned.
@@ -247,7 +271,7 @@ def train_decoder(
 
 def _half_is_sound(model: Any, crops: CropSource, frames: int, device: str) -> bool:
     """Whether steps on crops of ``frames`` may compute in bfloat16; says where they may not."""
-    audio, _, _ = crops.batch(np.random.default_rng(0), 2, frames)
+    audio = crops.batch(np.random.default_rng(0), 2, frames).audio
     sound = half_is_sound(model, audio.to(device))
     if not sound:
         tqdm.write("bfloat16 gives other latents than float32 here: training in float32")

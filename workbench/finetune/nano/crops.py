@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,25 @@ from torch import Tensor
 
 from workbench.finetune.nano.codec import FRAME_SAMPLES, PHONES_PER_FRAME
 from workbench.finetune.nano.dataset import Shard, shard_numbers
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Pieces of speech of ``B`` utterances.
+
+    ``audio`` ``[B, 1, T]``; ``phones`` ``[B, frames, 4]``; ``cut`` ``[B]`` whether a piece begins
+    in mid-sentence; ``speakers`` whose they are.
+    """
+
+    audio: Tensor
+    phones: Tensor
+    cut: Tensor
+    speakers: tuple[int, ...]
+
+    def to(self, device: str) -> Crops:
+        """The same crops on ``device``."""
+        audio, phones, cut = (part.to(device) for part in (self.audio, self.phones, self.cut))
+        return Crops(audio, phones, cut, self.speakers)
 
 
 class CropSource:
@@ -27,13 +47,12 @@ class CropSource:
             self.shards.append(Shard.read(self.folder, number))
             self._numbers.add(number)
 
-    def batch(
-        self, source: np.random.Generator, crops: int, frames: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Audio ``[B, 1, T]``, phones ``[B, frames, 4]``, whether cut from mid-sentence ``[B]``."""
+    def batch(self, source: np.random.Generator, crops: int, frames: int) -> Crops:
+        """``crops`` pieces of ``frames`` frames."""
         audio: list[np.ndarray] = []
         phones: list[np.ndarray] = []
         cut: list[bool] = []
+        speakers: list[int] = []
         while len(audio) < crops:
             shard = self.shards[source.integers(len(self.shards))]
             utterance = shard.utterance(int(source.integers(len(shard))))
@@ -50,10 +69,12 @@ class CropSource:
             audio.append(piece)
             phones.append(frame_phones(utterance.phones, utterance.phone_ends, frames, start))
             cut.append(start > 0)
-        return (
+            speakers.append(utterance.speaker)
+        return Crops(
             torch.from_numpy(np.stack(audio))[:, None],
             torch.from_numpy(np.stack(phones)),
             torch.tensor(cut),
+            tuple(speakers),
         )
 
 

@@ -64,10 +64,12 @@ class Recipe:
             hours_of_open_speech=2.0,
             shard_utterances=250,
             new_voices=0.65,
-            decoder_minutes=40.0,
-            language_minutes=12.0,
+            codec_minutes=28.0,
+            decoder_minutes=60.0,
+            language_minutes=60.0,
             seed=11,
-            codec=CodecRecipe(peak_rate=6e-4),
+            # At 6e-4 the losses of a finished codec rise and swing.
+            codec=CodecRecipe(peak_rate=2.5e-4, annealed=1.0, decoded_crops=3, voice_weight=0.2),
             language=LanguageRecipe(
                 peak_rate=1.2e-3,
                 warmup_steps=60,

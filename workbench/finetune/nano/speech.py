@@ -171,6 +171,14 @@ def new_voice(utterance: Utterance, number: int) -> Utterance:
     return replace(at_speed(utterance, NEW_SPEEDS[number]), speaker=speaker)
 
 
+def voice_of(speaker: int) -> tuple[int, float]:
+    """Position in ``VOICES`` and speed of an utterance's ``speaker``."""
+    if speaker < NEW_SPEAKERS:
+        return speaker, 1.0
+    voice, number = divmod(speaker - NEW_SPEAKERS, len(NEW_SPEEDS))
+    return voice, NEW_SPEEDS[number]
+
+
 def at_speed(utterance: Utterance, speed: float) -> Utterance:
     """``utterance`` played ``speed`` times as fast, in steps of a hundredth."""
     percent = round(100 * speed)
