@@ -8,10 +8,10 @@ from workbench.finetune.nano.speech import HELD_OUT_SPEEDS, NEW_SPEEDS, VOICES
 
 PARENTS = f"""\
 Both models went on from finished ones (`workbench train nano --cloning`), whose cards tell how
-those were made. The codec's encoder and codebooks are theirs, unchanged; its decoder and the
-language model were trained further, on new speech: two thirds of it is of {{voices}} voices without
-an id, flite's four played {min(NEW_SPEEDS):.2f} to {max(NEW_SPEEDS):.2f} times as fast, which moves
-pitch and formants. Left out, each with its neighbours, were the speeds
+those were made. Codec and language model were trained further, on new speech: two thirds of it is
+of {{voices}} voices without an id, flite's four played {min(NEW_SPEEDS):.2f} to
+{max(NEW_SPEEDS):.2f} times as fast, which moves pitch and formants. Each frame's acoustic codes had
+to tell voice and speed. Left out of the speech, each with its neighbours, were the speeds
 {", ".join(f"{speed:g}" for speed in HELD_OUT_SPEEDS)} and 1.""".format(
     voices=len(VOICES) * len(NEW_SPEEDS)
 )

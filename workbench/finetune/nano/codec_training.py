@@ -5,7 +5,8 @@
    code is taught the phones (as Mimi's is taught WavLM's features), which is what lets a small
    language model find the words. The others may be taught the voice, for one to be cloned;
 3. *decoder*: encoder and codebooks frozen, the waveform decoder alone, learning rate annealed.
-   The language model can train meanwhile, since its tokens no longer change.
+   The language model can train meanwhile, since its tokens no longer change. With many voices it
+   has to be told their pitch: from spectra alone it learns a few.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from workbench.finetune.nano.codec import (
     split_quantizers,
 )
 from workbench.finetune.nano.crops import Crops, CropSource
+from workbench.finetune.nano.pitch_loss import pitch_loss
 from workbench.finetune.nano.voice_head import VoiceHead, voice_loss
 
 SAVE_EVERY_S = 120.0
@@ -57,6 +59,8 @@ class CodecRecipe:
     autoencoder_share: float = 0.15  # of the budget of stages 1 and 2, for a fresh codec
     annealed: float = 0.6  # of stages 1 and 2's cosine is run through; 1 ends at next to nothing
     voice_weight: float = 0.0  # of telling the voice from the acoustic codes
+    decoder_rate: float | None = None  # peak rate of stage 3; None: the same
+    pitch_weight: float = 0.0  # of the pitch in stage 3
     seed: int = 11
 
 
@@ -248,13 +252,16 @@ def train_decoder(
         # What comes before a cut is missing from the codes; a sentence's true start is learned.
         begun = torch.where(cut[:, None, None], audio[..., :skipped], made[..., :skipped])
         made = torch.cat([begun, made[..., skipped:]], dim=-1)
-        loss = spectral_loss(made[:, 0].float(), audio[:, 0])
-        rate = checkpoints.learning_rate(
-            clock.fraction, clock.step, recipe.peak_rate, recipe.warmup_steps
-        )
+        parts = {"mel": spectral_loss(made[:, 0].float(), audio[:, 0])}
+        loss = parts["mel"]
+        if recipe.pitch_weight:
+            parts["pitch"] = pitch_loss(made[:, 0].float(), audio[:, 0])
+            loss = loss + recipe.pitch_weight * parts["pitch"]
+        peak = recipe.peak_rate if recipe.decoder_rate is None else recipe.decoder_rate
+        rate = checkpoints.learning_rate(clock.fraction, clock.step, peak, recipe.warmup_steps)
         _update(optimizer, parameters, loss, rate)
         clock.tick()
-        averages.add({"mel": loss})
+        averages.add(parts)
         bar.update()
         if clock.step % 100 == 0:
             means = averages.means()

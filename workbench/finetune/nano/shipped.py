@@ -1,7 +1,7 @@
 """Training that goes on from finished models: their weights where the stages look for a start.
 
-The codec's encoder and codebooks stay as they are, so its codes keep their meaning: what the
-language model knows of them stays true, and only the codec's decoder and the language model learn.
+The codebooks move on from where they are, so that their codes mostly keep their meaning, and the
+language model needn't learn to read and to speak again.
 """
 
 from __future__ import annotations
