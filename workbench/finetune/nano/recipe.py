@@ -64,7 +64,7 @@ class Recipe:
             shard_utterances=250,
             new_voices=0.65,
             codec_minutes=28.0,
-            decoder_minutes=52.0,
+            decoder_minutes=64.0,
             language_minutes=52.0,
             seed=11,
             # At 6e-4 the losses of a finished codec rise and swing.

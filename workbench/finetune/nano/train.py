@@ -158,7 +158,7 @@ class _Run:
         }
         if self.recipe.new_voices:
             results["clones"] = evaluate_clones(
-                language, codec, max(1, self.recipe.sentences // 50)
+                language, codec, max(1, self.recipe.sentences // 25)
             )
         write_json(self.out / "results.json", results)
         return {
