@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 from workbench.finetune.nano.speech import HELD_OUT_SPEEDS, NEW_SPEEDS, VOICES
 
-PARENTS = f"""\
-Both models went on from finished ones (`workbench train nano --cloning`), whose cards tell how
-those were made. Codec and language model were trained further, on new speech: two thirds of it is
-of {{voices}} voices without an id, flite's four played {min(NEW_SPEEDS):.2f} to
-{max(NEW_SPEEDS):.2f} times as fast, which moves pitch and formants. Each frame's acoustic codes had
-to tell voice and speed. Left out of the speech, each with its neighbours, were the speeds
-{", ".join(f"{speed:g}" for speed in HELD_OUT_SPEEDS)} and 1.""".format(
-    voices=len(VOICES) * len(NEW_SPEEDS)
+PARENTS = fill(
+    "Both models went on from finished ones (`workbench train nano --cloning`), whose cards tell "
+    "how those were made. Codec and language model were trained further, on new speech: two thirds "
+    f"of it is of {len(VOICES) * len(NEW_SPEEDS)} voices without an id, flite's four played "
+    f"{min(NEW_SPEEDS):.2f} to {max(NEW_SPEEDS):.2f} times as fast, which moves pitch and "
+    "formants. Each frame's acoustic codes had to tell voice and speed, and the decoder had to "
+    "make the pitch. Left out, each with its neighbours, were the speeds "
+    f"{', '.join(f'{speed:g}' for speed in HELD_OUT_SPEEDS)} and 1.",
+    100,
 )
 
 CONTEXTS = """\
