@@ -252,11 +252,7 @@ def train_decoder(
         # What comes before a cut is missing from the codes; a sentence's true start is learned.
         begun = torch.where(cut[:, None, None], audio[..., :skipped], made[..., :skipped])
         made = torch.cat([begun, made[..., skipped:]], dim=-1)
-        parts = {"mel": spectral_loss(made[:, 0].float(), audio[:, 0])}
-        loss = parts["mel"]
-        if recipe.pitch_weight:
-            parts["pitch"] = pitch_loss(made[:, 0].float(), audio[:, 0])
-            loss = loss + recipe.pitch_weight * parts["pitch"]
+        loss, parts = decoder_loss(made[:, 0].float(), audio[:, 0], recipe)
         peak = recipe.peak_rate if recipe.decoder_rate is None else recipe.decoder_rate
         rate = checkpoints.learning_rate(clock.fraction, clock.step, peak, recipe.warmup_steps)
         _update(optimizer, parameters, loss, rate)
@@ -274,6 +270,17 @@ def train_decoder(
     store()
     bar.close()
     return clock.finished
+
+
+def decoder_loss(
+    made: Tensor, wanted: Tensor, recipe: CodecRecipe
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of stage 3 between sounds ``[B, T]``, and its parts."""
+    mel = spectral_loss(made, wanted)
+    if not recipe.pitch_weight:
+        return mel, {"mel": mel}
+    pitch = pitch_loss(made, wanted)
+    return mel + recipe.pitch_weight * pitch, {"mel": mel, "pitch": pitch}
 
 
 def _half_is_sound(model: Any, crops: CropSource, frames: int, device: str) -> bool:
